@@ -1,0 +1,24 @@
+# What every target of ours is compiled with.
+add_library(crm_flags INTERFACE)
+target_compile_options(crm_flags INTERFACE -Wall -Wextra -Wno-missing-field-initializers -Werror=return-type -fno-omit-frame-pointer)
+target_include_directories(crm_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/gen)
+if(CRM_FAILPOINTS)
+  target_compile_definitions(crm_flags INTERFACE CRM_FAILPOINTS=1)
+endif()
+
+if(CRM_SANITIZE)
+  add_compile_options(-fsanitize=${CRM_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${CRM_SANITIZE})
+endif()
+
+# g++ 12 has a coroutine diagnostic that misfires on awaitables held in structs.
+add_compile_options(-Wno-mismatched-new-delete)
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+find_program(MOLD mold)
+if(MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()

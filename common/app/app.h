@@ -1,0 +1,67 @@
+// What a service's main says: its name, its rpcs, what it hears. Everything else is the same for all and stands here:
+// strict configuration (crm.app.v1.Config as JSON, unknown fields refused), secrets from files, event loops, the database,
+// Redis, relay, consumers, gRPC server with mTLS, plaintext health and metrics port, signals, drain.
+//
+//   int main(int argc, char** argv) {
+//     return crm::app::Main(argc, argv, "contact", [](crm::app::Runtime& runtime) {
+//       runtime.Serve(std::make_unique<crm::contact::ContactService>(runtime));
+//       runtime.Hear("deal_pipeline", [](crm::events::Consumer& consumer) { ... });
+//     });
+//   }
+// `<binary> --config=FILE` serves; `<binary> migrate --config=FILE` applies migrations and ends.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/async.h"
+#include "common/base/call.h"
+#include "common/events/consumer.h"
+#include "common/pg/db.h"
+#include "common/rpc/client.h"
+#include "common/rpc/service.h"
+#include "crm/app/v1/config.pb.h"
+
+namespace crm::redis {
+class Client;
+}
+
+namespace crm::app {
+
+class Runtime {
+ public:
+  virtual ~Runtime() = default;
+
+  virtual const v1::Config& config() const = 0;
+  virtual pg::Db& db() = 0;
+  virtual redis::Client& redis() = 0;
+  virtual rpc::Client& peer(const std::string& service) = 0;  // by name; its address stands in the configuration
+  virtual std::vector<asio::any_io_executor> loops() = 0;
+
+  virtual void Serve(std::unique_ptr<rpc::Service> service) = 0;
+  virtual void Hear(const std::string& producer, std::function<void(events::Consumer&)> subscribe) = 0;
+  // A record type of this service, so that BatchGetRefs and the schema know it.
+  virtual void Own(const pg::RecordTable& table) = 0;
+  // Background work: started on a loop after the server is up, ended by cancellation at drain.
+  virtual void Job(const std::string& name, std::function<Async<>(Call)> body) = 0;
+  // A call of the service itself, e.g. for a job: kind kService, this tenant (nil: none), fresh trace.
+  virtual Call OwnCall(const Uuid& tenant) = 0;
+
+  // Runs work that blocks (argon2id, libcurl, COPY, PDF) on one bounded pool and comes back to the caller's loop.
+  template <typename F>
+  auto Offload(F work) -> Async<std::decay_t<decltype(*work())>>;
+  virtual Async<> OffloadVoid(std::function<void()> work) = 0;  // UNAVAILABLE when the pool's queue is full
+};
+
+template <typename F>
+auto Runtime::Offload(F work) -> Async<std::decay_t<decltype(*work())>> {
+  decltype(work()) result = absl::InternalError("not run");
+  CRM_CO_TRY(co_await OffloadVoid([&] { result = work(); }));
+  co_return result;
+}
+
+int Main(int argc, char** argv, const std::string& service, std::function<void(Runtime&)> compose);
+
+}  // namespace crm::app
