@@ -35,6 +35,10 @@ class Params {
   Params& TextArray(const std::vector<std::string>& values);
   Params& IdArray(const std::vector<Uuid>& values);
   Params& IntArray(const std::vector<int64_t>& values);
+  Params& Append(const Params& other) {
+    values_.insert(values_.end(), other.values_.begin(), other.values_.end());
+    return *this;
+  }
 
   struct Value {
     std::string data;
@@ -114,6 +118,11 @@ class Batch {
   // Writes an event in the same transaction. `payload` is a message of the service's events.proto.
   void Emit(const NewEvent& event, const google::protobuf::Message& payload);
 
+  // Refuses the whole batch: what could not be said in SQL (an id of the wrong kind). Db answers it instead of running; the
+  // first one counts.
+  void Fail(absl::Status status) { status_.Update(std::move(status)); }
+  const absl::Status& status() const { return status_; }
+
   const Call& call() const { return call_; }
 
   struct Item {
@@ -131,6 +140,7 @@ class Batch {
  private:
   const Call& call_;
   std::vector<Item> items_;
+  absl::Status status_;
 };
 
 }  // namespace crm::pg
