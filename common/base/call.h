@@ -69,6 +69,8 @@ struct Call {
   std::string traceparent;      // W3C trace context, this hop's
   std::string language = "en";  // en, ru, he, yi
   std::string time_zone = "UTC";
+  std::string country_code;     // the tenant's, from the token: how phones without a country code are read
+  std::string currency_code;    // the tenant's, from the token: of sums that name none
   std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
   absl::Time start;             // stamps records; what is due is decided by the database's clock
 
