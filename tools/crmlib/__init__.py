@@ -1,0 +1,1 @@
+"""What tools/crm runs: one module per command or small group. Python 3.11's standard library only."""

@@ -1,0 +1,1 @@
+"""The checks of tools/lint, one module each: check(tree) yields findings."""
