@@ -60,6 +60,9 @@ class Rows {
 
   int size() const { return size_; }
   bool empty() const { return size_ == 0; }
+  int columns() const;
+  int64_t affected() const;            // rows that an INSERT, UPDATE or DELETE changed, or a SELECT found
+  absl::string_view command() const;   // the command's tag: "UPDATE 1", "COMMIT"
 
   bool IsNull(int row, int column) const;
   absl::string_view Text(int row, int column) const;  // text, varchar, name, json; also jsonb without its version byte
@@ -106,6 +109,7 @@ class Batch {
 
   // Adds a statement that must change or find at least one row; otherwise the batch is undone and LostRace(record_id) is
   // the answer. The statement ends in RETURNING or SELECT of one column; it is wrapped in the schema's guard().
+  // The statement's name must stand for one text, as everywhere; it is prepared as "<name>!".
   void AddGuarded(const Statement& statement, Params params, absl::string_view record_id);
 
   // The usual record statements (see table.h). Update and Delete are guarded by the revision of `before` and write
