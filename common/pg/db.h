@@ -41,7 +41,8 @@ class Transaction;
 
 class Db {
  public:
-  // `loops` are the executors that coroutines run on; connections are opened at the first use and reopened after a loss.
+  // `loops` are the executors that coroutines run on, one thread each; connections are opened at the first use and
+  // reopened after a loss. Destroy it when the loops have stopped and before they are gone.
   Db(DbOptions options, std::vector<asio::any_io_executor> loops);
   ~Db();
 
