@@ -1,0 +1,75 @@
+"""The configuration of each service as crm.app.v1.Config in JSON (protos/crm/app/v1/config.proto is the reference)."""
+
+import json
+
+from crmlib import paths
+from crmlib.instance import Instance, write
+
+ADMIN = "crm_admin"
+DATABASE = "crm"
+
+
+def prepare(instance: Instance, failpoints: bool = False, changes: dict | None = None) -> None:
+    """Writes every service's files. `changes`: {service: {field: value}} laid over them, nested messages merged."""
+    for service in instance.services:
+        serving = merged(serve(instance, service, failpoints), (changes or {}).get(service, {}))
+        write(instance.config(service), text(serving))
+        if service != "gateway":
+            write(instance.migrate_config(service), text(migrate(instance, service)))
+
+
+def text(config: dict) -> str:
+    return json.dumps(config, indent=2) + "\n"
+
+
+def merged(config: dict, changes: dict) -> dict:
+    return config | {key: merged(config.get(key, {}), value) if isinstance(value, dict) else value for key, value in changes.items()}
+
+
+def serve(instance: Instance, service: str, failpoints: bool) -> dict:
+    config = {
+        "listen": f"127.0.0.1:{instance.port(service)}",
+        "health_listen": f"127.0.0.1:{instance.health_port(service)}",
+        "tls": {
+            "cert_file": str(instance.tls(f"{service}.pem")),
+            "key_file": str(instance.tls(f"{service}.key")),
+            "ca_file": str(instance.tls("ca.pem")),
+        },
+        "redis": {
+            "host": "127.0.0.1",
+            "port": instance.redis_port,
+            "password_file": str(instance.secret("redis.password")),
+        },
+        "peers": {peer: f"127.0.0.1:{instance.port(peer)}" for peer in instance.services if peer not in (service, "gateway")},
+        "tokens": {"issuer": "crm", "jwks_file": str(instance.secret("jwks.json"))},
+    }
+    if service == "gateway":
+        config["gateway"] = {"descriptors_file": str(instance.build / "crm.binpb")}
+    else:
+        config["postgres"] = postgres(instance) | {
+            "password_file": str(instance.secret(f"{service}.password")),
+            "worker_password_file": str(instance.secret(f"{service}_worker.password")),
+        }
+    if service == "identity":
+        config["tokens"]["signing_key_file"] = str(instance.secret("signing.pem"))
+    if failpoints:
+        config["failpoints_file"] = str(instance.folder / "failpoints" / service)
+    return config
+
+
+def postgres(instance: Instance) -> dict:
+    return {"host": "127.0.0.1", "port": instance.postgres_port, "database": DATABASE}
+
+
+def migrate(instance: Instance, service: str) -> dict:
+    """For `<service> migrate`: the migration role's password is in no file that a serving process reads."""
+    return {
+        "postgres": postgres(instance) | {
+            "password_file": str(instance.secret(f"{service}.password")),
+            "worker_password_file": str(instance.secret(f"{service}_worker.password")),
+            "admin_user": ADMIN,
+            "admin_password_file": str(instance.secret("admin.password")),
+        },
+        "migrations_dir": str(paths.ROOT / "services" / service / "migrations"),
+        "common_migrations_dir": str(paths.ROOT / "common/pg/migrations"),
+    }
