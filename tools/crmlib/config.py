@@ -9,10 +9,10 @@ ADMIN = "crm_admin"
 DATABASE = "crm"
 
 
-def prepare(instance: Instance, failpoints: bool = False, changes: dict | None = None) -> None:
+def prepare(instance: Instance, changes: dict | None = None) -> None:
     """Writes every service's files. `changes`: {service: {field: value}} laid over them, nested messages merged."""
     for service in instance.services:
-        serving = merged(serve(instance, service, failpoints), (changes or {}).get(service, {}))
+        serving = merged(serve(instance, service), (changes or {}).get(service, {}))
         write(instance.config(service), text(serving))
         if service != "gateway":
             write(instance.migrate_config(service), text(migrate(instance, service)))
@@ -26,7 +26,7 @@ def merged(config: dict, changes: dict) -> dict:
     return config | {key: merged(config.get(key, {}), value) if isinstance(value, dict) else value for key, value in changes.items()}
 
 
-def serve(instance: Instance, service: str, failpoints: bool) -> dict:
+def serve(instance: Instance, service: str) -> dict:
     config = {
         "listen": f"127.0.0.1:{instance.port(service)}",
         "health_listen": f"127.0.0.1:{instance.health_port(service)}",
@@ -52,8 +52,6 @@ def serve(instance: Instance, service: str, failpoints: bool) -> dict:
         }
     if service == "identity":
         config["tokens"]["signing_key_file"] = str(instance.secret("signing.pem"))
-    if failpoints:
-        config["failpoints_file"] = str(instance.folder / "failpoints" / service)
     return config
 
 

@@ -1,10 +1,9 @@
 """The demo user of an instance: who it is, and a fresh access token."""
 
 import json
-import urllib.error
-import urllib.request
 
 from crmlib import console
+from crmlib.api import Api, ApiError, Unreachable
 from crmlib.instance import Instance, write
 
 
@@ -24,13 +23,10 @@ def token(instance: Instance) -> str:
     known = credentials(instance)
     if not known:
         raise console.Failure("there is no demo user yet", "run tools/crm up, which makes demo data")
-    request = urllib.request.Request(f"{instance.url}/v1/sessions", json.dumps({"login": known["login"], "password": known["password"]}).encode(),
-                                     {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            return json.load(answer)["access_token"]
-    except urllib.error.HTTPError as error:
-        raise console.Failure(f"signing in as {known['login']} was refused with {error.code}", "tools/crm reset, then tools/crm up, makes the demo user again",
-                              output=error.read().decode(errors="replace")) from None
-    except OSError as error:
+        return Api(instance.url).post("/v1/sessions", {"login": known["login"], "password": known["password"]})["access_token"]
+    except ApiError as error:
+        raise console.Failure(f"signing in as {known['login']} was refused with {error.answer.status}",
+                              "tools/crm reset, then tools/crm up, makes the demo user again", output=str(error)) from None
+    except Unreachable as error:
         raise console.Failure(f"{instance.url} does not answer: {error}", "run tools/crm up, or tools/crm status to see what stopped") from None
