@@ -1,0 +1,958 @@
+// The compiled plan of a record: its columns, its statements, rows in and out.
+#include "common/pg/table.h"
+
+#include <absl/strings/ascii.h>
+#include <absl/strings/match.h>
+#include <absl/strings/numbers.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <absl/strings/str_replace.h>
+#include <absl/strings/str_split.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <limits>
+
+#include "common/base/error.h"
+#include "common/base/time.h"
+#include "common/json/json.h"
+#include "common/pg/table_impl.h"
+
+namespace crm::pg {
+
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+using record::Column;
+using record::Kind;
+using record::Narrow;
+
+namespace record {
+
+const type::v1::FieldInfo& InfoOf(const FieldDescriptor* field) {
+  return field->options().GetExtension(type::v1::field);
+}
+
+bool IsTimestamp(const FieldDescriptor* field) {
+  return field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
+         field->message_type()->full_name() == "google.protobuf.Timestamp";
+}
+
+bool IsMoney(const FieldDescriptor* field) {
+  return field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
+         field->message_type()->full_name() == "crm.type.v1.Money";
+}
+
+bool IsComputed(const FieldDescriptor* field) {
+  if (InfoOf(field).computed()) return true;
+  return field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
+         field->message_type() == type::v1::RecordAccess::descriptor();
+}
+
+bool IsKept(const FieldDescriptor* field) {
+  static constexpr absl::string_view kNames[] = {"etag",        "revision",   "create_time", "update_time",
+                                                 "delete_time", "creator_id", "updater_id"};
+  return std::find(std::begin(kNames), std::end(kNames), field->name()) != std::end(kNames);
+}
+
+bool SeesPersonal(const Call& call) {
+  return call.principal.kind == Principal::Kind::kService || call.principal.rights->personal_data;
+}
+
+absl::string_view ActionName(type::v1::Action action) {
+  switch (action) {
+    case type::v1::ACTION_READ:
+      return "read";
+    case type::v1::ACTION_CREATE:
+      return "create";
+    case type::v1::ACTION_UPDATE:
+      return "update";
+    case type::v1::ACTION_DELETE:
+      return "delete";
+    case type::v1::ACTION_EXPORT:
+      return "export";
+    case type::v1::ACTION_ADMINISTER:
+      return "administer";
+    default:
+      return "use";
+  }
+}
+
+absl::Status RightMissing(absl::string_view object, type::v1::Action action) {
+  auto right = absl::StrCat(object, ".", ActionName(action));
+  return Error(absl::StatusCode::kPermissionDenied, type::v1::ERROR_REASON_RIGHT_MISSING,
+               absl::StrCat("Your roles do not grant ", right,
+                            " for this record. Ask an administrator for it, or the record's owner to do it."),
+               {{"right", right}});
+}
+
+absl::Status PersonalDataHidden(absl::string_view field) {
+  return Error(absl::StatusCode::kPermissionDenied, type::v1::ERROR_REASON_RIGHT_MISSING,
+               absl::StrCat(field, " is personal data, which your roles do not let you see, filter, sort or change. ",
+                            "Leave it out, or ask an administrator for the right."),
+               {{"right", "personal_data"}, {"field", std::string(field)}});
+}
+
+absl::Time TimeOf(const Message& record, const FieldDescriptor* field) {
+  if (!record.GetReflection()->HasField(record, field)) return absl::InfinitePast();
+  const auto& time = static_cast<const google::protobuf::Timestamp&>(record.GetReflection()->GetMessage(record, field));
+  return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
+}
+
+void SetTime(Message& record, const FieldDescriptor* field, absl::Time time) {
+  *static_cast<google::protobuf::Timestamp*>(record.GetReflection()->MutableMessage(&record, field)) =
+      ToTimestamp(time);
+}
+
+std::string StringOf(const Message& record, const FieldDescriptor* field) {
+  return field == nullptr ? std::string() : record.GetReflection()->GetString(record, field);
+}
+
+Known::Known(const Descriptor* d)
+    : id(d->FindFieldByName("id")),
+      etag(d->FindFieldByName("etag")),
+      revision(d->FindFieldByName("revision")),
+      create_time(d->FindFieldByName("create_time")),
+      update_time(d->FindFieldByName("update_time")),
+      delete_time(d->FindFieldByName("delete_time")),
+      creator_id(d->FindFieldByName("creator_id")),
+      updater_id(d->FindFieldByName("updater_id")),
+      owner_id(d->FindFieldByName("owner_id")),
+      team_id(d->FindFieldByName("team_id")),
+      access(d->FindFieldByName("access")) {}
+
+std::string SqlBuilder::Bind(const Params& one) {
+  params_.Append(one);
+  return absl::StrCat("$", params_.size());
+}
+
+std::string SqlBuilder::Splice(const Fragment& fragment) {
+  const int shift = static_cast<int>(params_.size());
+  params_.Append(fragment.params);
+  std::string out;
+  const std::string& sql = fragment.sql;
+  char quote = 0;
+  for (size_t i = 0; i < sql.size(); ++i) {
+    const char c = sql[i];
+    if (quote != 0) {
+      if (c == quote) quote = 0;
+    } else if (c == '\'' || c == '"') {
+      quote = c;
+    } else if (c == '$' && i + 1 < sql.size() && absl::ascii_isdigit(sql[i + 1])) {
+      int number = 0;
+      while (i + 1 < sql.size() && absl::ascii_isdigit(sql[i + 1])) number = number * 10 + (sql[++i] - '0');
+      absl::StrAppend(&out, "$", number + shift);
+      continue;
+    }
+    out.push_back(c);
+  }
+  return out;
+}
+
+namespace {
+
+[[noreturn]] void BadRecord(const Descriptor* descriptor, absl::string_view what) {
+  std::cerr << "record " << descriptor->full_name() << ": " << what << std::endl;
+  std::abort();
+}
+
+bool SingleRef(absl::string_view ref) { return !ref.empty() && ref != "*" && ref.find(',') == absl::string_view::npos; }
+
+bool Allows(absl::string_view ref, absl::string_view id) {
+  if (ref.empty() || ref == "*") return true;
+  for (absl::string_view prefix : absl::StrSplit(ref, ',')) {
+    prefix = absl::StripAsciiWhitespace(prefix);
+    if (absl::StartsWith(id, absl::StrCat(prefix, "_"))) return true;
+  }
+  return false;
+}
+
+// The caller as this field can name it; empty if its `ref` does not allow that kind of actor.
+std::string ActorFor(const Call& call, const FieldDescriptor* field) {
+  return Allows(InfoOf(field).ref(), call.principal.user_id) ? call.principal.user_id : std::string();
+}
+
+std::vector<Column> ColumnsOf(const Descriptor* d, const type::v1::Record& option) {
+  std::vector<Column> columns;
+  for (int i = 0; i < d->field_count(); ++i) {
+    const FieldDescriptor* field = d->field(i);
+    if (IsComputed(field)) continue;
+    const auto& info = InfoOf(field);
+    Column column{.kind = Kind::kJson, .field = field, .name = field->name(), .ref = info.ref()};
+    if (field->name() == "etag" || field->name() == "revision") {
+      // One column for both.
+      if (field->name() == "revision" && d->FindFieldByName("etag") != nullptr) continue;
+      column.kind = Kind::kRevision;
+      column.name = "revision";
+      columns.push_back(column);
+      continue;
+    }
+    const bool scalar_presence = field->has_presence() && field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE;
+    column.nullable = scalar_presence;
+    column.fixed = field->name() == "id" || field->name() == "create_time" || field->name() == "creator_id";
+    if (field->is_map()) {
+      column.kind = Kind::kJson;
+    } else if (field->is_repeated()) {
+      switch (field->cpp_type()) {
+        case FieldDescriptor::CPPTYPE_STRING:
+          if (field->type() == FieldDescriptor::TYPE_BYTES) BadRecord(d, "repeated bytes have no column type");
+          column.kind = SingleRef(info.ref()) ? Kind::kIdArray : Kind::kTextArray;
+          break;
+        case FieldDescriptor::CPPTYPE_INT32:
+        case FieldDescriptor::CPPTYPE_UINT32:
+          column.kind = Kind::kIntArray;
+          break;
+        case FieldDescriptor::CPPTYPE_ENUM:
+          column.kind = Kind::kEnumArray;
+          break;
+        case FieldDescriptor::CPPTYPE_MESSAGE:
+          column.kind = Kind::kJson;
+          break;
+        default:
+          BadRecord(d, absl::StrCat(field->name(), ": a repeated field of this type has no column type"));
+      }
+    } else {
+      switch (field->cpp_type()) {
+        case FieldDescriptor::CPPTYPE_STRING:
+          if (field->type() == FieldDescriptor::TYPE_BYTES) {
+            column.kind = Kind::kBytes;
+          } else if (field->name() == "id") {
+            column.kind = Kind::kId;
+            column.ref = option.prefix();
+          } else if (SingleRef(info.ref())) {
+            column.kind = Kind::kRef;
+            column.nullable = true;
+          } else if (info.date()) {
+            column.kind = Kind::kDate;
+            column.nullable = true;
+          } else if (info.decimal()) {
+            column.kind = Kind::kDecimal;
+            column.nullable = true;
+          } else {
+            column.kind = Kind::kText;
+            if (!info.ref().empty()) column.nullable = true;
+          }
+          break;
+        case FieldDescriptor::CPPTYPE_BOOL:
+          column.kind = Kind::kBool;
+          break;
+        case FieldDescriptor::CPPTYPE_DOUBLE:
+        case FieldDescriptor::CPPTYPE_FLOAT:
+          column.kind = Kind::kDouble;
+          break;
+        case FieldDescriptor::CPPTYPE_ENUM:
+          column.kind = Kind::kEnum;
+          break;
+        case FieldDescriptor::CPPTYPE_INT32:
+        case FieldDescriptor::CPPTYPE_UINT32:
+        case FieldDescriptor::CPPTYPE_INT64:
+        case FieldDescriptor::CPPTYPE_UINT64:
+          column.kind = Kind::kInt;
+          break;
+        case FieldDescriptor::CPPTYPE_MESSAGE:
+          if (IsTimestamp(field)) {
+            column.kind = Kind::kTime;
+            column.nullable = field->name() != "create_time" && field->name() != "update_time";
+          } else if (IsMoney(field)) {
+            column.kind = Kind::kMoneyAmount;
+            column.nullable = true;
+            column.name = absl::StrCat(field->name(), "_amount");
+            column.member = field->message_type()->FindFieldByName("amount");
+            columns.push_back(column);
+            column.kind = Kind::kMoneyCurrency;
+            column.name = absl::StrCat(field->name(), "_currency_code");
+            column.member = field->message_type()->FindFieldByName("currency_code");
+          } else {
+            column.kind = Kind::kJson;
+            column.nullable = true;
+          }
+          break;
+      }
+    }
+    columns.push_back(std::move(column));
+  }
+  return columns;
+}
+
+std::string TypeOf(const Column& column) {
+  switch (column.kind) {
+    case Kind::kId:
+    case Kind::kRef:
+      return "uuid";
+    case Kind::kText:
+    case Kind::kMoneyCurrency:
+      return "text";
+    case Kind::kBool:
+      return "boolean";
+    case Kind::kBytes:
+      return "bytea";
+    case Kind::kDouble:
+      return "double precision";
+    case Kind::kInt:
+      return column.field->cpp_type() == FieldDescriptor::CPPTYPE_INT64 ||
+                     column.field->cpp_type() == FieldDescriptor::CPPTYPE_UINT64
+                 ? "bigint"
+                 : "integer";
+    case Kind::kEnum:
+      return "smallint";
+    case Kind::kDate:
+      return "date";
+    case Kind::kDecimal:
+    case Kind::kMoneyAmount:
+      return "numeric";
+    case Kind::kTime:
+      return "timestamp with time zone";
+    case Kind::kTextArray:
+      return "text[]";
+    case Kind::kIntArray:
+      return "integer[]";
+    case Kind::kEnumArray:
+      return "smallint[]";
+    case Kind::kIdArray:
+      return "uuid[]";
+    case Kind::kJson:
+      return "jsonb";
+    case Kind::kRevision:
+      return "integer";
+  }
+  return "";
+}
+
+// The revision and time that an update of `before` gets.
+struct Next {
+  uint32_t revision;
+  absl::Time time;
+};
+
+Next NextOf(const Call& call, const Known& known, const Message& before) {
+  Next next{RevisionOf(before) + 1, call.now()};
+  if (known.update_time != nullptr) {
+    // Servers' clocks differ: a later revision must not seem to be from before an earlier one, or as_of would answer
+    // both.
+    next.time = std::max(next.time, TimeOf(before, known.update_time) + absl::Microseconds(1));
+  }
+  return next;
+}
+
+}  // namespace
+}  // namespace record
+
+RecordTable::Impl::Impl(const Descriptor* d, std::string schema_name)
+    : descriptor(d), schema(std::move(schema_name)), option(d->options().GetExtension(type::v1::record)), known(d) {
+  if (option.table().empty() || option.prefix().empty()) record::BadRecord(d, "has no (crm.type.v1.record) option");
+  if (known.id == nullptr) record::BadRecord(d, "has no field id");
+  if (option.owned() && (known.owner_id == nullptr || known.team_id == nullptr)) {
+    record::BadRecord(d, "is owned but has no owner_id or team_id");
+  }
+  if (option.history() && (known.update_time == nullptr || known.etag == nullptr)) {
+    record::BadRecord(d, "keeps history but has no update_time or etag");
+  }
+  prefix = option.prefix();
+  columns = record::ColumnsOf(d, option);
+  if (option.owned() && (ColumnOf(known.owner_id)->kind != Kind::kRef || ColumnOf(known.team_id)->kind != Kind::kRef)) {
+    record::BadRecord(d, "owner_id and team_id need a ref of one kind");
+  }
+  view = absl::StrCat(option.table(), "_view");
+  history_view = absl::StrCat(option.table(), "_history_view");
+
+  std::vector<std::string> names, selected;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    names.push_back(columns[i].name);
+    selected.push_back(absl::StrCat("t.", columns[i].name));
+    if (columns[i].kind == Kind::kRevision) revision_column = static_cast<int>(i);
+  }
+  select_list = absl::StrJoin(selected, ", ");
+
+  const std::string base = absl::StrCat(schema, ".", option.table());
+  static constexpr absl::string_view kNarrowNames[] = {"", "_team", "_own"};
+  const std::string& table = option.table();
+  const bool soft = known.delete_time != nullptr;
+  const int narrows = option.owned() ? record::kNarrows : 1;
+  for (int n = 0; n < narrows; ++n) {
+    const auto narrow = static_cast<Narrow>(n);
+    const auto scope = [&](int first) {
+      auto sql = ScopeSql(narrow, first);
+      return sql.empty() ? sql : absl::StrCat(" AND ", sql);
+    };
+    for (int deleted = 0; deleted < 2; ++deleted) {
+      const char* alive = soft && deleted == 0 ? " AND t.delete_time IS NULL" : "";
+      const std::string suffix = absl::StrCat(kNarrowNames[n], deleted != 0 ? "_deleted" : "");
+      get_one[n][deleted] = {absl::StrCat(base, ".get", suffix), absl::StrCat("SELECT ", select_list, " FROM ", view,
+                                                                              " t WHERE t.id = $1", alive, scope(2))};
+      get_many[n][deleted] = {
+          absl::StrCat(base, ".get_many", suffix),
+          absl::StrCat("SELECT ", select_list, " FROM ", view, " t WHERE t.id = ANY($1::uuid[])", alive, scope(2))};
+    }
+
+    std::string sets = "revision = $4";
+    int param = 4;
+    for (const auto& column : columns) {
+      if (column.fixed || column.kind == Kind::kRevision) continue;
+      absl::StrAppend(&sets, ", ", column.name, " = $", ++param);
+    }
+    if (revision_column < 0) sets = absl::StrReplaceAll(sets, {{"revision = $4, ", ""}, {"revision = $4", "id = id"}});
+    update[n] = {
+        absl::StrCat(base, ".update", kNarrowNames[n]),
+        absl::StrCat("UPDATE ", table, " t SET ", sets, " WHERE t.tenant_id = $1 AND t.id = $2",
+                     revision_column < 0 ? " AND ($3::integer IS NULL OR $4::integer IS NULL)" : " AND t.revision = $3",
+                     scope(param + 1), " RETURNING 1")};
+    remove[n] = {absl::StrCat(base, ".delete", kNarrowNames[n]),
+                 absl::StrCat("DELETE FROM ", table, " t WHERE t.tenant_id = $1 AND t.id = $2",
+                              revision_column < 0 ? " AND $3::integer IS NULL" : " AND t.revision = $3", scope(4),
+                              " RETURNING 1")};
+    if (option.history()) {
+      const auto arm = [&](absl::string_view from, absl::string_view more) {
+        return absl::StrCat("SELECT ", select_list, " FROM ", from, " t WHERE t.id = $1 AND t.update_time <= $2", more,
+                            soft ? " AND t.delete_time IS NULL" : "", scope(3));
+      };
+      get_as_of[n] = {absl::StrCat(base, ".get_as_of", kNarrowNames[n]),
+                      absl::StrCat(arm(view, ""), " UNION ALL ", arm(history_view, " AND t.superseded_time > $2"))};
+    }
+    const auto shown = [&](const std::string& field) {
+      return field.empty() ? std::string("''") : absl::StrCat("t.", field, "::text");
+    };
+    for (const std::string& field : {option.title(), option.subtitle()}) {
+      const auto* of = field.empty() ? nullptr : d->FindFieldByName(field);
+      if (!field.empty() && (of == nullptr || ColumnOf(of) == nullptr || ColumnOf(of)->name != field)) {
+        record::BadRecord(d, absl::StrCat("its title or subtitle \"", field, "\" is no column"));
+      }
+    }
+    const auto* merged = d->FindFieldByName("redirect_to_id");
+    get_refs[n] = {absl::StrCat(base, ".get_refs", kNarrowNames[n]),
+                   absl::StrCat("SELECT t.id, ", shown(option.title()), ", ", shown(option.subtitle()), ", ",
+                                soft ? "t.delete_time IS NOT NULL" : "false", ", ",
+                                merged != nullptr ? "t.redirect_to_id" : "NULL::uuid", " FROM ", view,
+                                " t WHERE t.id = ANY($1::uuid[])", scope(2))};
+  }
+
+  std::string values = "$1";
+  for (size_t i = 0; i < columns.size(); ++i) absl::StrAppend(&values, ", $", i + 2);
+  insert = {absl::StrCat(base, ".insert"), absl::StrCat("INSERT INTO ", table, " (tenant_id, ",
+                                                        absl::StrJoin(names, ", "), ") VALUES (", values, ")")};
+  lock = {absl::StrCat(base, ".lock"),
+          absl::StrCat("SELECT ", select_list, " FROM ", table, " t WHERE t.tenant_id = $1 AND t.id = $2 FOR UPDATE")};
+  if (option.history()) {
+    // Two writers that lost and won the same race both keep this row; only the one whose guarded update succeeds
+    // commits.
+    keep_history = {absl::StrCat(base, ".keep_history"),
+                    absl::StrCat("INSERT INTO ", table, "_history (tenant_id, ", absl::StrJoin(names, ", "),
+                                 ", superseded_time, superseded_by) SELECT t.tenant_id, ", select_list,
+                                 ", $4::timestamptz, $5::text FROM ", table,
+                                 " t WHERE t.tenant_id = $1 AND t.id = $2 AND t.revision = $3 ON CONFLICT DO NOTHING")};
+    read_history = {absl::StrCat(base, ".read_history"),
+                    absl::StrCat("SELECT ", select_list, ", t.superseded_time, t.superseded_by FROM ", history_view,
+                                 " t WHERE t.id = $1 AND t.revision < $2 ORDER BY t.revision DESC LIMIT $3")};
+  }
+}
+
+std::string RecordTable::Impl::ScopeSql(Narrow narrow, int first) const {
+  switch (narrow) {
+    case record::kAll:
+      return "";
+    case record::kTeam:
+      return absl::StrCat("(t.team_id = ANY($", first, "::uuid[]) OR t.owner_id = $", first + 1, ")");
+    case record::kOwn:
+      return absl::StrCat("t.owner_id = $", first);
+  }
+  return "false";
+}
+
+void RecordTable::Impl::AddScopeParams(const Call& call, Narrow narrow, Params& params) const {
+  if (narrow == record::kAll) return;
+  if (narrow == record::kTeam) params.IdArray(call.principal.teams);
+  // An API key or service owns nothing: NULL equals no owner.
+  auto user = ParseId(call.principal.user_id);
+  if (user.ok() && call.principal.kind == Principal::Kind::kUser) {
+    params.Id(user->uuid);
+  } else {
+    params.Null();
+  }
+}
+
+absl::StatusOr<Narrow> RecordTable::Impl::NarrowFor(const Call& call, type::v1::Action action) const {
+  if (!option.owned() || action == type::v1::ACTION_UNSPECIFIED) return record::kAll;
+  switch (call.ScopeOf(prefix, action)) {
+    case type::v1::SCOPE_ALL:
+      return record::kAll;
+    case type::v1::SCOPE_TEAM:
+      return record::kTeam;
+    case type::v1::SCOPE_OWN:
+      return record::kOwn;
+    default:
+      return record::RightMissing(prefix, action);
+  }
+}
+
+const Column* RecordTable::Impl::ColumnOf(const FieldDescriptor* field) const {
+  for (const auto& column : columns) {
+    if (column.field == field) return &column;
+  }
+  return nullptr;
+}
+
+const Statement* RecordTable::Impl::ListStatement(std::string sql) const {
+  // Orders and page sizes that clients use are few; beyond this they are parsed each time.
+  static constexpr size_t kListStatementsMax = 200;
+  std::lock_guard lock_lists(mutex_);
+  auto it = lists_.find(sql);
+  if (it != lists_.end()) return it->second.get();
+  if (lists_.size() >= kListStatementsMax) return nullptr;
+  auto statement = std::make_unique<Statement>(
+      Statement{absl::StrCat(schema, ".", option.table(), ".list_", lists_.size() + 1), sql});
+  return lists_.emplace(std::move(sql), std::move(statement)).first->second.get();
+}
+
+void RecordTable::Impl::AddValue(const Column& column, const Message& m, Batch& batch, Params& params) const {
+  const Reflection* r = m.GetReflection();
+  const FieldDescriptor* field = column.field;
+  if (column.nullable && !field->is_repeated() && field->has_presence() && !r->HasField(m, field)) {
+    params.Null();
+    return;
+  }
+  std::string scratch;
+  const auto id = [&](absl::string_view text, absl::string_view path) -> std::optional<Uuid> {
+    auto uuid = ParseId(text, column.ref, path);
+    if (uuid.ok()) return *uuid;
+    batch.Fail(uuid.status());
+    return std::nullopt;
+  };
+  switch (column.kind) {
+    case Kind::kId:
+    case Kind::kRef: {
+      const std::string& text = r->GetStringReference(m, field, &scratch);
+      if (text.empty() && column.kind == Kind::kRef) {
+        params.Null();
+      } else if (auto uuid = id(text, field->name())) {
+        params.Id(*uuid);
+      } else {
+        params.Null();
+      }
+      return;
+    }
+    case Kind::kText: {
+      const std::string& text = r->GetStringReference(m, field, &scratch);
+      if (text.empty() && !column.ref.empty()) {
+        params.Null();
+      } else {
+        params.Text(text);
+      }
+      return;
+    }
+    case Kind::kDate:
+    case Kind::kDecimal: {
+      const std::string& text = r->GetStringReference(m, field, &scratch);
+      if (text.empty()) {
+        params.Null();
+      } else {
+        params.Text(text);
+      }
+      return;
+    }
+    case Kind::kBytes:
+      params.Bytes(r->GetStringReference(m, field, &scratch));
+      return;
+    case Kind::kBool:
+      params.Bool(r->GetBool(m, field));
+      return;
+    case Kind::kDouble: {
+      const double value =
+          field->cpp_type() == FieldDescriptor::CPPTYPE_FLOAT ? r->GetFloat(m, field) : r->GetDouble(m, field);
+      char text[40];
+      snprintf(text, sizeof text, "%.17g", value);
+      params.Text(text);
+      return;
+    }
+    case Kind::kInt:
+      switch (field->cpp_type()) {
+        case FieldDescriptor::CPPTYPE_INT32:
+          params.Int(r->GetInt32(m, field));
+          return;
+        case FieldDescriptor::CPPTYPE_UINT32:
+          params.Int(r->GetUInt32(m, field));
+          return;
+        case FieldDescriptor::CPPTYPE_INT64:
+          params.Int(r->GetInt64(m, field));
+          return;
+        default:
+          params.Int(static_cast<int64_t>(r->GetUInt64(m, field)));
+          return;
+      }
+    case Kind::kEnum:
+      params.Int(r->GetEnumValue(m, field));
+      return;
+    case Kind::kTime:
+      if (r->HasField(m, field)) {
+        params.Time(record::TimeOf(m, field));
+      } else {
+        params.Null();
+      }
+      return;
+    case Kind::kMoneyAmount:
+    case Kind::kMoneyCurrency: {
+      const Message& money = r->GetMessage(m, field);
+      const std::string& text = money.GetReflection()->GetStringReference(money, column.member, &scratch);
+      if (text.empty() && column.kind == Kind::kMoneyAmount) {
+        params.Null();
+      } else {
+        params.Text(text);
+      }
+      return;
+    }
+    case Kind::kTextArray: {
+      std::vector<std::string> values;
+      for (int i = 0; i < r->FieldSize(m, field); ++i) values.push_back(r->GetRepeatedString(m, field, i));
+      params.TextArray(values);
+      return;
+    }
+    case Kind::kIdArray: {
+      std::vector<Uuid> values;
+      for (int i = 0; i < r->FieldSize(m, field); ++i) {
+        auto uuid = id(r->GetRepeatedStringReference(m, field, i, &scratch), absl::StrCat(field->name(), "[", i, "]"));
+        if (uuid) values.push_back(*uuid);
+      }
+      params.IdArray(values);
+      return;
+    }
+    case Kind::kIntArray: {
+      std::vector<int64_t> values;
+      for (int i = 0; i < r->FieldSize(m, field); ++i) {
+        values.push_back(field->cpp_type() == FieldDescriptor::CPPTYPE_INT32 ? r->GetRepeatedInt32(m, field, i)
+                                                                             : r->GetRepeatedUInt32(m, field, i));
+      }
+      params.IntArray(values);
+      return;
+    }
+    case Kind::kEnumArray: {
+      std::vector<int64_t> values;
+      for (int i = 0; i < r->FieldSize(m, field); ++i) values.push_back(r->GetRepeatedEnumValue(m, field, i));
+      params.IntArray(values);
+      return;
+    }
+    case Kind::kJson: {
+      if (field->is_repeated() && r->FieldSize(m, field) == 0) {
+        params.Text(field->is_map() ? "{}" : "[]");
+        return;
+      }
+      std::string text;
+      auto status = json::AppendField(m, field, text);
+      if (!status.ok()) batch.Fail(status);
+      params.Text(text);
+      return;
+    }
+    case Kind::kRevision:
+      params.Int(RevisionOf(m));
+      return;
+  }
+}
+
+absl::Status RecordTable::Impl::ReadValue(const Column& column, const Rows& rows, int row, int index,
+                                          Message& m) const {
+  if (rows.IsNull(row, index)) return absl::OkStatus();
+  const Reflection* r = m.GetReflection();
+  const FieldDescriptor* field = column.field;
+  // Proto defaults need no setting, except where presence says that they were given.
+  const bool presence = column.nullable && field->has_presence();
+  switch (column.kind) {
+    case Kind::kId:
+    case Kind::kRef:
+      r->SetString(&m, field, TypeId(column.ref, rows.Id(row, index)));
+      break;
+    case Kind::kText: {
+      auto text = rows.Text(row, index);
+      if (!text.empty() || presence) r->SetString(&m, field, std::string(text));
+      break;
+    }
+    case Kind::kDate:
+      r->SetString(&m, field, rows.Date(row, index));
+      break;
+    case Kind::kDecimal:
+      r->SetString(&m, field, rows.Decimal(row, index));
+      break;
+    case Kind::kBytes: {
+      auto bytes = rows.Bytes(row, index);
+      if (!bytes.empty() || presence) r->SetString(&m, field, std::string(bytes));
+      break;
+    }
+    case Kind::kBool: {
+      const bool value = rows.Bool(row, index);
+      if (value || presence) r->SetBool(&m, field, value);
+      break;
+    }
+    case Kind::kDouble: {
+      const double value = rows.Double(row, index);
+      if (field->cpp_type() == FieldDescriptor::CPPTYPE_FLOAT) {
+        r->SetFloat(&m, field, static_cast<float>(value));
+      } else {
+        r->SetDouble(&m, field, value);
+      }
+      break;
+    }
+    case Kind::kInt: {
+      const int64_t value = rows.Int(row, index);
+      if (value == 0 && !presence) break;
+      switch (field->cpp_type()) {
+        case FieldDescriptor::CPPTYPE_INT32:
+          r->SetInt32(&m, field, static_cast<int32_t>(value));
+          break;
+        case FieldDescriptor::CPPTYPE_UINT32:
+          r->SetUInt32(&m, field, static_cast<uint32_t>(value));
+          break;
+        case FieldDescriptor::CPPTYPE_INT64:
+          r->SetInt64(&m, field, value);
+          break;
+        default:
+          r->SetUInt64(&m, field, static_cast<uint64_t>(value));
+      }
+      break;
+    }
+    case Kind::kEnum: {
+      const auto value = static_cast<int>(rows.Int(row, index));
+      if (value != 0 || presence) r->SetEnumValue(&m, field, value);
+      break;
+    }
+    case Kind::kTime:
+      record::SetTime(m, field, rows.Time(row, index));
+      break;
+    case Kind::kMoneyAmount: {
+      Message* money = r->MutableMessage(&m, field);
+      money->GetReflection()->SetString(money, column.member, rows.Decimal(row, index));
+      break;
+    }
+    case Kind::kMoneyCurrency: {
+      Message* money = r->MutableMessage(&m, field);
+      money->GetReflection()->SetString(money, column.member, std::string(rows.Text(row, index)));
+      break;
+    }
+    case Kind::kTextArray:
+      for (auto& value : rows.TextArray(row, index)) r->AddString(&m, field, std::move(value));
+      break;
+    case Kind::kIdArray:
+      for (const auto& value : rows.IdArray(row, index)) r->AddString(&m, field, TypeId(column.ref, value));
+      break;
+    case Kind::kIntArray:
+      for (const int64_t value : rows.IntArray(row, index)) {
+        if (field->cpp_type() == FieldDescriptor::CPPTYPE_INT32) {
+          r->AddInt32(&m, field, static_cast<int32_t>(value));
+        } else {
+          r->AddUInt32(&m, field, static_cast<uint32_t>(value));
+        }
+      }
+      break;
+    case Kind::kEnumArray:
+      for (const int64_t value : rows.IntArray(row, index)) r->AddEnumValue(&m, field, static_cast<int>(value));
+      break;
+    case Kind::kJson: {
+      auto text = rows.Text(row, index);
+      if (field->is_repeated() && text.size() == 2) break;  // [] or {}
+      return json::ReadField(text, field, m);
+    }
+    case Kind::kRevision: {
+      const int64_t value = rows.Int(row, index);
+      if (known.etag != nullptr) r->SetString(&m, known.etag, absl::StrCat(value));
+      if (known.revision != nullptr) r->SetUInt32(&m, known.revision, static_cast<uint32_t>(value));
+      break;
+    }
+  }
+  return absl::OkStatus();
+}
+
+RecordTable::RecordTable(const Descriptor* descriptor, std::string schema)
+    : impl_(std::make_unique<Impl>(descriptor, std::move(schema))) {}
+RecordTable::~RecordTable() = default;
+RecordTable::RecordTable(RecordTable&&) noexcept = default;
+
+const std::string& RecordTable::name() const { return impl_->option.table(); }
+const std::string& RecordTable::prefix() const { return impl_->prefix; }
+bool RecordTable::owned() const { return impl_->option.owned(); }
+bool RecordTable::history() const { return impl_->option.history(); }
+const Descriptor* RecordTable::descriptor() const { return impl_->descriptor; }
+
+void RecordTable::AddFilterField(FilterField field) { impl_->filter_fields.push_back(std::move(field)); }
+void RecordTable::AddUniqueKey(UniqueKey key) { impl_->unique_keys.push_back(std::move(key)); }
+
+std::vector<RecordTable::ColumnInfo> RecordTable::Columns() const {
+  std::vector<ColumnInfo> columns = {{"tenant_id", "uuid", false}};
+  for (const auto& column : impl_->columns) {
+    columns.push_back({column.name, record::TypeOf(column), column.nullable});
+  }
+  return columns;
+}
+
+Statement RecordTable::SelectByIds() const { return impl_->get_many[record::kAll][0]; }
+Statement RecordTable::SelectById() const { return impl_->get_one[record::kAll][0]; }
+Statement RecordTable::InsertOne() const { return impl_->insert; }
+
+void RecordTable::AddGet(Batch& batch, const std::vector<Uuid>& ids, type::v1::Action action, bool show_deleted) const {
+  auto narrow = impl_->NarrowFor(batch.call(), action);
+  if (!narrow.ok()) {
+    batch.Fail(narrow.status());
+    return;
+  }
+  Params params;
+  if (ids.size() == 1) {
+    params.Id(ids.front());
+  } else {
+    params.IdArray(ids);
+  }
+  impl_->AddScopeParams(batch.call(), *narrow, params);
+  const auto& statements = ids.size() == 1 ? impl_->get_one : impl_->get_many;
+  batch.Add(statements[*narrow][show_deleted ? 1 : 0], std::move(params));
+}
+
+absl::Status RecordTable::Read(const Rows& rows, int row, Message& out) const {
+  const auto& columns = impl_->columns;
+  for (size_t i = 0; i < columns.size(); ++i) {
+    CRM_TRY(impl_->ReadValue(columns[i], rows, row, static_cast<int>(i), out));
+  }
+  return absl::OkStatus();
+}
+
+void RecordTable::AddInsert(Batch& batch, const Message& message) const {
+  Params params;
+  params.Id(batch.call().tenant());
+  for (const auto& column : impl_->columns) {
+    if (column.kind == Kind::kRevision) {
+      params.Int(std::max<uint32_t>(RevisionOf(message), 1));
+    } else if (column.kind == Kind::kTime && column.fixed &&
+               record::TimeOf(message, column.field) == absl::InfinitePast()) {
+      params.Time(batch.call().now());
+    } else {
+      impl_->AddValue(column, message, batch, params);
+    }
+  }
+  batch.Add(impl_->insert, std::move(params));
+}
+
+namespace record {
+namespace {
+
+// tenant, id and revision of the row that a guarded statement is about; false if the batch has failed.
+bool AddKey(const RecordTable::Impl& impl, const Message& before, Batch& batch, Params& params) {
+  auto id = ParseId(StringOf(before, impl.known.id), impl.prefix, "id");
+  if (!id.ok()) {
+    batch.Fail(id.status());
+    return false;
+  }
+  params.Id(batch.call().tenant()).Id(*id);
+  if (impl.revision_column < 0) {
+    params.Null();
+  } else {
+    params.Int(RevisionOf(before));
+  }
+  return true;
+}
+
+void KeepHistory(const RecordTable::Impl& impl, const Message& before, absl::Time time, Batch& batch) {
+  if (!impl.option.history()) return;
+  Params params;
+  if (!AddKey(impl, before, batch, params)) return;
+  params.Time(time).Text(batch.call().principal.user_id);
+  batch.Add(impl.keep_history, std::move(params));
+}
+
+}  // namespace
+}  // namespace record
+
+void RecordTable::AddUpdate(Batch& batch, const Message& before, const Message& after, type::v1::Action action) const {
+  const Call& call = batch.call();
+  auto narrow = impl_->NarrowFor(call, action);
+  if (!narrow.ok()) {
+    batch.Fail(narrow.status());
+    return;
+  }
+  const auto next = record::NextOf(call, impl_->known, before);
+  record::KeepHistory(*impl_, before, next.time, batch);
+  Params params;
+  if (!record::AddKey(*impl_, before, batch, params)) return;
+  if (impl_->revision_column < 0) {
+    params.Null();
+  } else {
+    params.Int(next.revision);
+  }
+  for (const auto& column : impl_->columns) {
+    if (column.fixed || column.kind == Kind::kRevision) continue;
+    if (column.field == impl_->known.update_time) {
+      params.Time(next.time);
+    } else if (column.field == impl_->known.updater_id) {
+      const std::string actor = record::ActorFor(call, column.field);
+      auto uuid = ParseId(actor);
+      if (actor.empty() && column.nullable) {
+        params.Null();
+      } else if (column.kind == Kind::kRef && uuid.ok()) {
+        params.Id(uuid->uuid);
+      } else {
+        params.Text(actor);
+      }
+    } else {
+      impl_->AddValue(column, after, batch, params);
+    }
+  }
+  impl_->AddScopeParams(call, *narrow, params);
+  batch.AddGuarded(impl_->update[*narrow], std::move(params), record::StringOf(before, impl_->known.id));
+}
+
+void RecordTable::AddDelete(Batch& batch, const Message& before, type::v1::Action action) const {
+  const Call& call = batch.call();
+  auto narrow = impl_->NarrowFor(call, action);
+  if (!narrow.ok()) {
+    batch.Fail(narrow.status());
+    return;
+  }
+  record::KeepHistory(*impl_, before, record::NextOf(call, impl_->known, before).time, batch);
+  Params params;
+  if (!record::AddKey(*impl_, before, batch, params)) return;
+  impl_->AddScopeParams(call, *narrow, params);
+  batch.AddGuarded(impl_->remove[*narrow], std::move(params), record::StringOf(before, impl_->known.id));
+}
+
+uint32_t RevisionOf(const Message& record) {
+  const Descriptor* d = record.GetDescriptor();
+  if (const auto* field = d->FindFieldByName("etag")) {
+    std::string scratch;
+    absl::string_view text = record.GetReflection()->GetStringReference(record, field, &scratch);
+    if (text.size() >= 2 && text.front() == '"' && text.back() == '"') text = text.substr(1, text.size() - 2);
+    uint32_t revision = 0;
+    return absl::SimpleAtoi(text, &revision) ? revision : 0;
+  }
+  if (const auto* field = d->FindFieldByName("revision")) return record.GetReflection()->GetUInt32(record, field);
+  return 0;
+}
+
+void StampNew(const Call& call, const RecordTable& table, Message& record) {
+  const auto& known = table.impl().known;
+  const Reflection* r = record.GetReflection();
+  if (record::StringOf(record, known.id).empty()) {
+    r->SetString(&record, known.id, NewId(table.prefix(), call.now()));
+  }
+  if (known.etag != nullptr) r->SetString(&record, known.etag, "1");
+  if (known.revision != nullptr) r->SetUInt32(&record, known.revision, 1);
+  if (known.create_time != nullptr) record::SetTime(record, known.create_time, call.now());
+  if (known.update_time != nullptr) record::SetTime(record, known.update_time, call.now());
+  if (known.delete_time != nullptr) r->ClearField(&record, known.delete_time);
+  for (const auto* field : {known.creator_id, known.updater_id}) {
+    if (field != nullptr) r->SetString(&record, field, record::ActorFor(call, field));
+  }
+  if (table.owned() && call.principal.kind == Principal::Kind::kUser) {
+    if (record::StringOf(record, known.owner_id).empty()) {
+      r->SetString(&record, known.owner_id, call.principal.user_id);
+    }
+    if (record::StringOf(record, known.team_id).empty() && !call.principal.team_id.empty() &&
+        record::StringOf(record, known.owner_id) == call.principal.user_id) {
+      r->SetString(&record, known.team_id, call.principal.team_id);
+    }
+  }
+}
+
+void Touch(const Call& call, const Message& before, Message& after) {
+  const record::Known known(before.GetDescriptor());
+  const auto next = record::NextOf(call, known, before);
+  const Reflection* r = after.GetReflection();
+  if (known.etag != nullptr) r->SetString(&after, known.etag, absl::StrCat(next.revision));
+  if (known.revision != nullptr) r->SetUInt32(&after, known.revision, next.revision);
+  if (known.update_time != nullptr) record::SetTime(after, known.update_time, next.time);
+  if (known.updater_id != nullptr) r->SetString(&after, known.updater_id, record::ActorFor(call, known.updater_id));
+}
+
+}  // namespace crm::pg
