@@ -1,0 +1,332 @@
+#include "common/rpc/client.h"
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <google/protobuf/descriptor.h>
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/generic/generic_stub.h>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <mutex>
+#include <optional>
+#include <random>
+
+#include "common/base/error.h"
+#include "common/obs/metrics.h"
+#include "common/obs/trace.h"
+#include "common/rpc/wire.h"
+
+namespace crm::rpc {
+namespace client_internal {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kBackoff = std::chrono::milliseconds(100);  // tripled per attempt, with jitter of a half
+// Retries that a client may spend while calls fail: a tenth of what succeeds comes back. As gRPC's retryThrottling.
+constexpr double kBudgetMax = 20;
+constexpr double kBudgetPerSuccess = 0.1;
+
+// "a.b.C.M" -> "/a.b.C/M"
+std::string PathOf(const std::string& method) {
+  const size_t dot = method.rfind('.');
+  if (dot == std::string::npos) return "/" + method;
+  return absl::StrCat("/", method.substr(0, dot), "/", method.substr(dot + 1));
+}
+
+absl::Status TooLate() {
+  return Error(absl::StatusCode::kDeadlineExceeded, type::v1::ERROR_REASON_DEADLINE_EXCEEDED,
+               "The answer did not come in time. Send the request again, with the same idempotency key if it writes.");
+}
+
+// gRPC's own texts speak of sockets: nothing that a caller could use.
+absl::Status Translated(const grpc::Status& status, const std::string& peer) {
+  absl::Status out = wire::FromWire(status);
+  if (ReasonOf(out) != type::v1::ERROR_REASON_UNSPECIFIED) return out;
+  if (absl::IsDeadlineExceeded(out)) return TooLate();
+  if (absl::IsUnavailable(out)) {
+    return Error(absl::StatusCode::kUnavailable, type::v1::ERROR_REASON_UNAVAILABLE,
+                 absl::StrCat("The service ", peer,
+                              " does not answer. Send the request again, with the same idempotency key if it writes."),
+                 {{"service", peer}, {"cause", std::string(out.message())}});
+  }
+  return out;
+}
+
+struct UnaryState {
+  grpc::ClientContext context;
+  grpc::ByteBuffer request, response;
+};
+
+// One server stream. Reads are asked for by the coroutine; gRPC's threads deliver.
+class StreamReactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+                            public std::enable_shared_from_this<StreamReactor> {
+ public:
+  grpc::ClientContext context;
+  grpc::ByteBuffer request, response;
+
+  void Begin() {
+    self_ = shared_from_this();  // gRPC holds on until OnDone
+    // Keeps the stream open between one read and the next, when no operation of ours is under way.
+    AddHold();
+    StartWriteLast(&request, grpc::WriteOptions());
+    StartCall();
+  }
+  void End() { RemoveHold(); }
+
+  // Delivers true with a message in `response`, false at the end.
+  void Read(std::function<void(bool)> done) {
+    {
+      std::lock_guard lock(mutex_);
+      waiting_ = std::move(done);
+    }
+    StartRead(&response);
+  }
+  void OnReadDone(bool ok) override {
+    std::function<void(bool)> done;
+    {
+      std::lock_guard lock(mutex_);
+      done.swap(waiting_);
+    }
+    if (done) done(ok);
+  }
+  // Delivers the final status, once.
+  void WhenDone(std::function<void(grpc::Status)> done) {
+    std::optional<grpc::Status> status;
+    {
+      std::lock_guard lock(mutex_);
+      if (!final_) {
+        when_done_ = std::move(done);
+        return;
+      }
+      status = *final_;
+    }
+    done(*status);
+  }
+  void OnDone(const grpc::Status& status) override {
+    std::function<void(grpc::Status)> done;
+    {
+      std::lock_guard lock(mutex_);
+      final_ = status;
+      done.swap(when_done_);
+    }
+    if (done) done(status);
+    auto self = std::move(self_);  // may be the last reference
+  }
+
+ private:
+  std::mutex mutex_;
+  std::function<void(bool)> waiting_;
+  std::function<void(grpc::Status)> when_done_;
+  std::optional<grpc::Status> final_;
+  std::shared_ptr<StreamReactor> self_;
+};
+
+// A cancelled coroutine normally throws at its next co_await; here it must still wait for gRPC to let go, and answer.
+template <typename R>
+asio::awaitable<R> WithoutThrowing(asio::awaitable<R> body) {
+  const bool throws = co_await asio::this_coro::throw_if_cancelled();
+  co_await asio::this_coro::throw_if_cancelled(false);
+  R result = co_await std::move(body);
+  co_await asio::this_coro::throw_if_cancelled(throws);
+  co_return result;
+}
+
+void SetDeadline(grpc::ClientContext& context, Clock::time_point deadline) {
+  if (deadline == Clock::time_point::max()) return;
+  context.set_deadline(std::chrono::system_clock::now() +
+                       std::chrono::duration_cast<std::chrono::system_clock::duration>(deadline - Clock::now()));
+}
+
+}  // namespace client_internal
+
+namespace cin = client_internal;
+
+struct Client::Impl : std::enable_shared_from_this<Client::Impl> {
+  Async<std::string> Unary(RawCall call);
+  Async<> Stream(RawCall call, std::function<Async<>(std::string)> on_message);
+
+  std::string peer;
+  std::shared_ptr<grpc::Channel> channel;
+  std::unique_ptr<grpc::GenericStub> stub;
+  std::mutex mutex;
+  double budget = cin::kBudgetMax;
+  obs::Counter retries =
+      obs::MakeCounter("crm_rpc_client_retries_total", "Calls that were sent again after UNAVAILABLE");
+
+  void Succeeded() {
+    std::lock_guard lock(mutex);
+    budget = std::min(cin::kBudgetMax, budget + cin::kBudgetPerSuccess);
+  }
+  // Takes one retry out of the budget, if it is at least half full.
+  bool MayRetry() {
+    std::lock_guard lock(mutex);
+    const bool may = budget > cin::kBudgetMax / 2;
+    budget = std::max(0.0, budget - 1);
+    return may;
+  }
+};
+
+Client::Client(ClientOptions options) : impl_(std::make_shared<Impl>()) {
+  impl_->peer = options.peer.empty() ? options.address : options.peer;
+  grpc::ChannelArguments args;
+  args.SetMaxReceiveMessageSize(kReplyBytesMax);
+  args.SetInt(GRPC_ARG_MAX_METADATA_SIZE, wire::kMetadataBytesMax);
+  // The server takes one ping per 30 s (rpc/server.cc): ours must be clearly rarer.
+  args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
+  args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  args.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  // A restarted neighbour is found again at once, not after gRPC's usual second and more.
+  args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2'000);  // also the time for one connection attempt
+  args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
+  args.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);  // Send does it, knowing what may be repeated
+  args.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+  args.SetServiceConfigJSON(R"({"loadBalancingConfig":[{"round_robin":{}}]})");
+  // A connection of its own: a cancelled or slow neighbour's flow control is then nobody else's.
+  args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  impl_->channel = grpc::CreateCustomChannel(
+      options.address, wire::ChannelCredentials(options.ca_file, options.cert_file, options.key_file, options.peer),
+      args);
+  impl_->stub = std::make_unique<grpc::GenericStub>(impl_->channel);
+}
+
+Client::~Client() = default;
+
+std::vector<std::pair<std::string, std::string>> Client::MetadataOf(const Call& call) {
+  std::vector<std::pair<std::string, std::string>> metadata;
+  if (!call.token.empty()) {
+    metadata.emplace_back(kAuthorizationMetadata, absl::StrCat("Bearer ", call.token));
+  } else if (call.principal.kind == Principal::Kind::kService) {
+    if (!call.tenant().IsNil()) metadata.emplace_back(kTenantMetadata, call.principal.tenant_id());
+  } else {
+    metadata.emplace_back(kAnonymousMetadata, "1");
+  }
+  if (!call.request_id.empty()) metadata.emplace_back(kRequestIdMetadata, call.request_id);
+  metadata.emplace_back(kTraceparentMetadata, obs::ChildTraceparent(call.traceparent));
+  metadata.emplace_back(kLanguageMetadata, call.language);
+  metadata.emplace_back(kTimeZoneMetadata, call.time_zone);
+  return metadata;
+}
+
+bool Client::Retriable(const std::string& method, const google::protobuf::Message& request) {
+  const auto* descriptor = google::protobuf::DescriptorPool::generated_pool()->FindMethodByName(method);
+  if (descriptor != nullptr &&
+      descriptor->options().idempotency_level() == google::protobuf::MethodOptions::NO_SIDE_EFFECTS) {
+    return true;
+  }
+  const auto* field = request.GetDescriptor()->FindFieldByName("request_id");
+  return field != nullptr && field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_STRING &&
+         !field->is_repeated() && !request.GetReflection()->GetString(request, field).empty();
+}
+
+Async<std::string> Client::Send(const Call& call, std::string method, std::string request, bool retriable) {
+  RawCall raw;
+  raw.method = std::move(method);
+  raw.request = std::move(request);
+  raw.metadata = MetadataOf(call);
+  raw.deadline = call.deadline;
+  raw.retriable = retriable;
+  return UnaryRaw(std::move(raw));
+}
+
+Async<std::string> Client::UnaryRaw(RawCall call) { return cin::WithoutThrowing(impl_->Unary(std::move(call))); }
+
+Async<std::string> Client::Impl::Unary(RawCall call) {
+  auto impl = shared_from_this();
+  const auto deadline =
+      call.deadline == cin::Clock::time_point::max() ? cin::Clock::now() + kUnaryTimeMax : call.deadline;
+  const std::string path = cin::PathOf(call.method);
+  auto pause = cin::kBackoff;
+  for (int attempt = 1;; ++attempt) {
+    if (cin::Clock::now() >= deadline) co_return cin::TooLate();
+    auto state = std::make_shared<cin::UnaryState>();
+    state->request = wire::ToBuffer(call.request);
+    for (const auto& [name, value] : call.metadata) state->context.AddMetadata(name, value);
+    cin::SetDeadline(state->context, deadline);
+    const grpc::Status status = co_await wire::WaitFor<grpc::Status>([&](auto done, auto slot) {
+      if (slot.is_connected()) {
+        slot.assign([state](asio::cancellation_type) { state->context.TryCancel(); });
+      }
+      impl->stub->UnaryCall(&state->context, path, grpc::StubOptions(), &state->request, &state->response,
+                            [state, done](grpc::Status status) { done(std::move(status)); });
+    });
+    if (status.ok()) {
+      impl->Succeeded();
+      co_return wire::ToString(state->response);
+    }
+    absl::Status error = cin::Translated(status, impl->peer);
+    if (!absl::IsUnavailable(error) || ReasonOf(error) == type::v1::ERROR_REASON_OVERLOADED) co_return error;
+    if (!call.retriable || attempt >= kAttemptsMax || !impl->MayRetry()) co_return error;
+    thread_local std::minstd_rand random(std::random_device{}());
+    const auto wait = pause / 2 + pause * std::uniform_int_distribution<int>(0, 100)(random) / 100;
+    pause *= 3;
+    if (cin::Clock::now() + wait >= deadline) co_return error;
+    asio::steady_timer timer(co_await asio::this_coro::executor, wait);
+    boost::system::error_code cancelled;
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+    if (cancelled) co_return absl::CancelledError("the call was cancelled");
+    impl->retries.Add();
+  }
+}
+
+Async<> Client::StreamBytes(const Call& call, std::string method, std::string request,
+                            std::function<Async<>(std::string)> on_message) {
+  RawCall raw;
+  raw.method = std::move(method);
+  raw.request = std::move(request);
+  raw.metadata = MetadataOf(call);
+  raw.deadline = call.deadline;
+  return StreamRaw(std::move(raw), std::move(on_message));
+}
+
+Async<> Client::StreamRaw(RawCall call, std::function<Async<>(std::string)> on_message) {
+  return cin::WithoutThrowing(impl_->Stream(std::move(call), std::move(on_message)));
+}
+
+Async<> Client::Impl::Stream(RawCall call, std::function<Async<>(std::string)> on_message) {
+  auto impl = shared_from_this();
+  auto stream = std::make_shared<cin::StreamReactor>();
+  stream->request = wire::ToBuffer(call.request);
+  for (const auto& [name, value] : call.metadata) stream->context.AddMetadata(name, value);
+  cin::SetDeadline(stream->context, call.deadline);
+  impl->stub->PrepareBidiStreamingCall(&stream->context, cin::PathOf(call.method), grpc::StubOptions(), stream.get());
+  // Ends the call also when this coroutine is destroyed while it waits.
+  struct Guard {
+    std::shared_ptr<cin::StreamReactor> stream;
+    ~Guard() {
+      if (!stream) return;
+      stream->context.TryCancel();
+      stream->End();
+    }
+  };
+  stream->Begin();
+  absl::Status own;
+  {
+    Guard guard{stream};
+    for (;;) {
+      const bool more = co_await wire::WaitFor<bool>([&](auto done, auto slot) {
+        if (slot.is_connected()) slot.assign([stream](asio::cancellation_type) { stream->context.TryCancel(); });
+        stream->Read(done);
+      });
+      if (!more) break;
+      own = co_await on_message(wire::ToString(stream->response));
+      if (!own.ok()) break;
+    }
+    if (own.ok()) {
+      // The server has ended it: let the status come instead of cancelling.
+      stream->End();
+      guard.stream = nullptr;
+    }
+  }
+  const grpc::Status status = co_await wire::WaitFor<grpc::Status>([&](auto done, auto) { stream->WhenDone(done); });
+  if (!own.ok()) co_return own;
+  if (status.ok()) co_return absl::OkStatus();
+  co_return cin::Translated(status, impl->peer);
+}
+
+}  // namespace crm::rpc

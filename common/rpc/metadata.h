@@ -1,0 +1,16 @@
+// The metadata that calls carry between our services. The gateway sets them for its callers' requests; nothing of what
+// a browser or partner sends under these names gets through.
+#pragma once
+
+namespace crm::rpc {
+
+inline constexpr char kAuthorizationMetadata[] = "authorization";  // "Bearer <token>": whose call it is
+inline constexpr char kTenantMetadata[] = "crm-tenant";            // TypeID; only for a service's own calls
+inline constexpr char kAnonymousMetadata[] = "crm-anonymous";   // "1": somebody without a token asks, not the service
+inline constexpr char kRequestIdMetadata[] = "crm-request-id";  // quoted in logs and errors of every hop
+inline constexpr char kIdempotencyKeyMetadata[] = "idempotency-key";  // when the message has no request_id
+inline constexpr char kTraceparentMetadata[] = "traceparent";         // W3C trace context
+inline constexpr char kLanguageMetadata[] = "accept-language";        // as HTTP has it
+inline constexpr char kTimeZoneMetadata[] = "crm-time-zone";          // IANA name
+
+}  // namespace crm::rpc

@@ -1,0 +1,783 @@
+#include "common/rpc/server.h"
+
+#include <absl/container/flat_hash_map.h>
+#include <absl/strings/ascii.h>
+#include <absl/strings/escaping.h>
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <absl/strings/str_split.h>
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/security/auth_context.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+#include <grpcpp/support/proto_buffer_reader.h>
+
+#include <array>
+#include <atomic>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <list>
+#include <mutex>
+#include <optional>
+
+#include "common/base/error.h"
+#include "common/base/status.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+#include "common/obs/trace.h"
+#include "common/rpc/validation.h"
+#include "common/rpc/wire.h"
+
+namespace crm::rpc {
+namespace server_internal {
+
+using Clock = std::chrono::steady_clock;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::MethodDescriptor;
+
+// gRPC itself stops reading here; up to kRequestBytesMax + this, the answer can say why.
+constexpr int kRequestSlack = 1 << 20;
+// Late answers are noticed this exactly.
+constexpr auto kSweepEvery = std::chrono::milliseconds(50);
+// When to come back after OVERLOADED: long enough for the queue to empty.
+constexpr auto kOverloadedDelay = std::chrono::milliseconds(500);
+constexpr int kCodes = 17;
+
+const char* CodeName(absl::StatusCode code) {
+  static constexpr const char* kNames[kCodes] = {
+      "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+      "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+      "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
+      "DATA_LOSS", "UNAUTHENTICATED"};
+  const int i = static_cast<int>(code);
+  return i >= 0 && i < kCodes ? kNames[i] : "UNKNOWN";
+}
+
+// Everything about a method that need not be worked out per call.
+struct Method {
+  const Service::Method* handler = nullptr;
+  std::string full_name;  // "crm.contact.v1.ContactService.GetContact"
+  type::v1::Access access;
+  bool streams = false;
+  bool reads = false;                           // NO_SIDE_EFFECTS
+  const FieldDescriptor* request_id = nullptr;  // of the request
+  const FieldDescriptor* etag = nullptr;
+  // Made at the first answer with that code: most rpcs only ever use a few.
+  mutable std::array<std::atomic<const obs::Counter*>, kCodes> by_code{};
+  std::optional<obs::Histogram> seconds;
+  std::optional<obs::Counter> lost_races;
+
+  explicit Method(std::string name) : full_name(std::move(name)) {
+    seconds = obs::MakeHistogram("crm_rpc_seconds", "Time from a call's arrival to its answer", {{"rpc", full_name}});
+    lost_races =
+        obs::MakeCounter("crm_rpc_lost_races_total", "Handlers run again after a lost race", {{"rpc", full_name}});
+  }
+  ~Method() {
+    for (auto& counter : by_code) delete counter.load();
+  }
+
+  void Count(absl::StatusCode code) const {
+    const auto i = static_cast<size_t>(code) % kCodes;
+    const obs::Counter* counter = by_code[i].load(std::memory_order_acquire);
+    if (counter == nullptr) {
+      auto* made = new obs::Counter(
+          obs::MakeCounter("crm_rpc_requests_total", "Calls answered", {{"rpc", full_name}, {"code", CodeName(code)}}));
+      if (by_code[i].compare_exchange_strong(counter, made, std::memory_order_acq_rel)) {
+        counter = made;
+      } else {
+        delete made;  // another thread was first; both stand for the same metric
+      }
+    }
+    counter->Add();
+  }
+};
+
+const FieldDescriptor* TextField(const google::protobuf::Descriptor* type, const char* name) {
+  const auto* field = type->FindFieldByName(name);
+  const bool fits = field != nullptr && field->cpp_type() == FieldDescriptor::CPPTYPE_STRING && !field->is_repeated();
+  return fits ? field : nullptr;
+}
+
+bool IsKey(absl::string_view text) {
+  if (text.empty() || text.size() > kKeyBytesMax) return false;
+  for (char c : text) {
+    if (c < 0x21 || c > 0x7e) return false;
+  }
+  return true;
+}
+
+// "ru-RU,ru;q=0.9,en;q=0.8" -> "ru": the first that we have; browsers list them by preference.
+std::string LanguageOf(absl::string_view header) {
+  for (absl::string_view part : absl::StrSplit(header.substr(0, 200), ',')) {
+    part = absl::StripAsciiWhitespace(part.substr(0, part.find(';')));
+    const std::string tag = absl::AsciiStrToLower(part.substr(0, part.find('-')));
+    if (tag == "iw") return "he";  // Hebrew's old code, which Java still sends
+    if (tag == "ji") return "yi";
+    if (tag == "en" || tag == "ru" || tag == "he" || tag == "yi") return tag;
+  }
+  return "";
+}
+
+// An IANA name by its form; whether such a zone exists is for those who compute in it.
+bool IsZoneName(absl::string_view text) {
+  if (text.empty() || text.size() > 64 || !absl::ascii_isalpha(text.front()) || absl::StrContains(text, ".."))
+    return false;
+  for (char c : text) {
+    if (!absl::ascii_isalnum(c) && c != '/' && c != '_' && c != '-' && c != '+') return false;
+  }
+  return true;
+}
+
+absl::Status Overloaded() {
+  auto status = Error(absl::StatusCode::kUnavailable, type::v1::ERROR_REASON_OVERLOADED,
+                      "The server has more work than it can do in time. Send the request again a little later.");
+  SetRetryDelay(status, kOverloadedDelay);
+  return status;
+}
+
+absl::Status TooLarge() {
+  return Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_TOO_LARGE,
+               absl::StrCat("The request is larger than ", kRequestBytesMax, " bytes. Send less at once."),
+               {{"limit", absl::StrCat(kRequestBytesMax)}});
+}
+
+absl::Status DeadlineOver() {
+  return Error(absl::StatusCode::kDeadlineExceeded, type::v1::ERROR_REASON_DEADLINE_EXCEEDED,
+               "The answer did not come in time. Send the request again, with the same idempotency key if it writes.");
+}
+
+absl::Status NoSuchMethod(absl::string_view path) {
+  return Error(absl::StatusCode::kUnimplemented, type::v1::ERROR_REASON_METHOD_NOT_FOUND,
+               absl::StrCat("There is no method ", path.substr(0, 200), " here."),
+               {{"method", std::string(path.substr(0, 200))}});
+}
+
+// What leaves the process: errors of ours are hidden behind the request's id, and every error has a reason.
+absl::Status Outgoing(const absl::Status& status, const Call& call) {
+  using Code = absl::StatusCode;
+  switch (status.code()) {
+    case Code::kOk:
+      return status;
+    case Code::kUnknown:
+    case Code::kInternal:
+    case Code::kDataLoss:
+      return Error(Code::kInternal, type::v1::ERROR_REASON_INTERNAL,
+                   absl::StrCat("Something broke on our side. Quote ", call.request_id, " when you report it."),
+                   {{"request_id", call.request_id}});
+    default:
+      break;
+  }
+  Reason reason = ReasonOf(status);
+  if (reason != type::v1::ERROR_REASON_UNSPECIFIED) return status;
+  // Library statuses without a reason: the code says enough.
+  static const auto* reasons =
+      new absl::flat_hash_map<Code, Reason>{{Code::kInvalidArgument, type::v1::ERROR_REASON_FIELD_INVALID},
+                                            {Code::kOutOfRange, type::v1::ERROR_REASON_FIELD_INVALID},
+                                            {Code::kDeadlineExceeded, type::v1::ERROR_REASON_DEADLINE_EXCEEDED},
+                                            {Code::kNotFound, type::v1::ERROR_REASON_RECORD_NOT_FOUND},
+                                            {Code::kAlreadyExists, type::v1::ERROR_REASON_ALREADY_EXISTS},
+                                            {Code::kPermissionDenied, type::v1::ERROR_REASON_RIGHT_MISSING},
+                                            {Code::kResourceExhausted, type::v1::ERROR_REASON_RATE_LIMITED},
+                                            {Code::kFailedPrecondition, type::v1::ERROR_REASON_STATE_INVALID},
+                                            {Code::kAborted, type::v1::ERROR_REASON_CONFLICT},
+                                            {Code::kUnimplemented, type::v1::ERROR_REASON_METHOD_NOT_FOUND},
+                                            {Code::kUnavailable, type::v1::ERROR_REASON_UNAVAILABLE},
+                                            {Code::kUnauthenticated, type::v1::ERROR_REASON_TOKEN_INVALID}};
+  auto it = reasons->find(status.code());
+  if (it == reasons->end()) return status;
+  absl::Status out = Error(status.code(), it->second, std::string(status.message()));
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& value) { out.SetPayload(url, value); });
+  return out;
+}
+
+class Reactor;
+
+// What one event loop keeps: its calls under way, looked through for late ones. Touched on its loop only.
+struct Shard : std::enable_shared_from_this<Shard> {
+  explicit Shard(asio::any_io_executor e) : executor(std::move(e)), timer(executor) {}
+  asio::any_io_executor executor;
+  asio::steady_timer timer;
+  bool armed = false;
+  std::list<Reactor*> calls;
+
+  void Arm();
+  void Sweep();
+};
+
+// Lives as long as a call of the server is open; a handler may outlast it.
+struct Core {
+  Core(ServerOptions o, Authenticator& a) : options(std::move(o)), authenticator(a) {}
+  const ServerOptions options;
+  Authenticator& authenticator;
+  std::vector<std::shared_ptr<Shard>> shards;
+  std::vector<std::unique_ptr<Service>> services;
+  absl::flat_hash_map<std::string, std::unique_ptr<Method>> methods;  // by path
+  Method unknown{"unknown"};
+  std::atomic<uint64_t> next_shard{0};
+  std::atomic<int> in_flight{0};
+  std::atomic<int> streams{0};
+  std::atomic<bool> draining{false};
+  obs::Gauge in_flight_gauge = obs::MakeGauge("crm_rpc_in_flight", "Unary calls being served");
+  obs::Gauge streams_gauge = obs::MakeGauge("crm_rpc_streams", "Streams open");
+  obs::Counter shed = obs::MakeCounter("crm_rpc_shed_total", "Calls refused because too many were under way");
+};
+
+// One call. gRPC's threads deliver the request and what became of writes; everything else happens on the shard's loop.
+class Reactor final : public grpc::ServerGenericBidiReactor, public std::enable_shared_from_this<Reactor> {
+ public:
+  Reactor(std::shared_ptr<Core> core, grpc::GenericCallbackServerContext* context, const Method& method)
+      : core_(std::move(core)), context_(context), method_(method), started_(Clock::now()) {}
+  ~Reactor() override {
+    if (counted_ != nullptr) counted_->fetch_sub(1, std::memory_order_acq_rel);
+  }
+
+  // Reads the request, or refuses the call. `counted` is lowered when the call and its handler have ended.
+  void Begin(std::atomic<int>* counted) {
+    counted_ = counted;
+    self_ = shared_from_this();
+    StartRead(&request_);
+  }
+  void Refuse(const absl::Status& status) {
+    self_ = shared_from_this();
+    Answer(status);
+  }
+
+  // Notices that the call is late; on the loop.
+  void CheckTime(Clock::time_point now) {
+    if (!method_.streams && now >= call_.deadline && !answered_) Answer(DeadlineOver());
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) {
+      Answer(cancelled_ ? absl::CancelledError("the caller has gone")
+                        : Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_BODY_INVALID,
+                                absl::StrCat("The request's message did not arrive: none was sent, or one far above ",
+                                             kRequestBytesMax, " bytes.")));
+      return;
+    }
+    shard_ = core_->shards[core_->next_shard.fetch_add(1, std::memory_order_relaxed) % core_->shards.size()].get();
+    asio::co_spawn(shard_->executor, Run(shared_from_this()), asio::detached);
+  }
+
+  void OnWriteDone(bool ok) override {
+    std::function<void(bool)> done;
+    done.swap(write_done_);
+    if (done) done(ok);
+  }
+
+  void OnCancel() override {
+    cancelled_.store(true, std::memory_order_release);
+    // A unary call's answer is dropped now; its handler goes on, so that nothing stays half done. Before the request is
+    // read there is no shard; OnReadDone says so then.
+    std::lock_guard lock(cancel_mutex_);
+    if (running_ && !method_.streams) {
+      asio::post(shard_->executor, [self = shared_from_this()] {
+        if (!self->answered_) self->Answer(absl::CancelledError("the caller has gone"));
+      });
+    }
+  }
+
+  void OnDone() override {
+    auto self = std::move(self_);  // the handler may hold the other reference
+  }
+
+ private:
+  static asio::awaitable<void> Run(std::shared_ptr<Reactor> self) {
+    Shard& shard = *self->shard_;
+    self->place_ = shard.calls.insert(shard.calls.end(), self.get());
+    shard.Arm();
+    {
+      std::lock_guard lock(self->cancel_mutex_);
+      self->running_ = true;
+    }
+    absl::Status status;
+    try {
+      status = co_await self->Handle();
+    } catch (const std::exception& e) {
+      status = absl::InternalError(absl::StrCat("exception: ", e.what()));
+    } catch (...) {
+      status = absl::InternalError("an exception of an unknown type");
+    }
+    shard.calls.erase(self->place_);
+    if (self->answered_) {
+      // Answered as late or cancelled already: only what would be lost is still said.
+      if (absl::IsInternal(status)) self->LogFailure(status);
+    } else {
+      self->Answer(status);
+    }
+  }
+
+  grpc::string_ref Header(const char* name) const {
+    auto it = context_->client_metadata().find(name);
+    return it == context_->client_metadata().end() ? grpc::string_ref() : it->second;
+  }
+  static absl::string_view View(grpc::string_ref text) { return absl::string_view(text.data(), text.size()); }
+
+  // Who, until when, in which language: everything but the request itself.
+  void FillCall() {
+    call_.method = method_.full_name;
+    call_.start = absl::Now();
+    const absl::string_view request_id = View(Header(kRequestIdMetadata));
+    call_.request_id = IsKey(request_id) ? std::string(request_id) : NewUuid(call_.start).ToString();
+    call_.traceparent = obs::ChildTraceparent(View(Header(kTraceparentMetadata)));
+    // Copied: once the call has been answered (late, or cancelled), gRPC's memory is gone while the handler goes on.
+    authorization_ = std::string(View(Header(kAuthorizationMetadata)));
+    key_ = std::string(View(Header(kIdempotencyKeyMetadata)));
+
+    const auto asked = context_->deadline();
+    const bool none = asked == std::chrono::system_clock::time_point::max();
+    // What gRPC gives as "no deadline" is not always max(): far in the future is none as well.
+    const auto left = none ? Clock::duration::max()
+                           : std::chrono::duration_cast<Clock::duration>(asked - std::chrono::system_clock::now());
+    const bool unlimited = none || left > std::chrono::hours(24 * 365);
+    if (method_.streams) {
+      call_.deadline = unlimited ? Clock::time_point::max() : Clock::now() + left;
+    } else {
+      call_.deadline =
+          started_ + (unlimited ? Clock::duration(kDeadlineDefault)
+                                : std::min<Clock::duration>(left + (Clock::now() - started_), kDeadlineMax));
+    }
+  }
+
+  // Sets principal, language and zone.
+  Async<> Identify() {
+    std::string language = LanguageOf(View(Header(kLanguageMetadata)));
+    std::string zone = IsZoneName(View(Header(kTimeZoneMetadata))) ? std::string(View(Header(kTimeZoneMetadata))) : "";
+    if (!authorization_.empty()) {
+      CRM_CO_TRY(co_await IdentifyByToken(language, zone));
+    } else if (Header(kAnonymousMetadata).empty()) {
+      CRM_CO_TRY(IdentifyByCertificate());
+    }
+    if (!language.empty()) call_.language = std::move(language);
+    if (!zone.empty()) call_.time_zone = std::move(zone);
+    co_return absl::OkStatus();
+  }
+
+  Async<> IdentifyByToken(std::string& language, std::string& zone) {
+    const bool is_public = method_.access.who_case() == type::v1::Access::kPublic;
+    if (!absl::StartsWithIgnoreCase(authorization_, "Bearer ")) {
+      // Public calls take no account of a token that is none: signing in must be possible with an old one at hand.
+      if (is_public) co_return absl::OkStatus();
+      co_return Error(absl::StatusCode::kUnauthenticated, type::v1::ERROR_REASON_TOKEN_INVALID,
+                      "The header Authorization is not of the form `Bearer <token>`.");
+    }
+    const absl::string_view token = absl::string_view(authorization_).substr(7);
+    std::shared_ptr<const Identity> identity = core_->authenticator.Kept(token, call_.start);
+    if (identity == nullptr) {
+      auto answer = co_await core_->authenticator.Authenticate(token, call_.start);
+      if (!answer.ok()) {
+        if (is_public && absl::IsUnauthenticated(answer.status())) co_return absl::OkStatus();
+        co_return answer.status();
+      }
+      identity = *std::move(answer);
+    }
+    call_.principal = identity->principal;
+    call_.token = std::string(token);
+    if (language.empty()) language = LanguageOf(identity->language);
+    if (zone.empty() && IsZoneName(identity->time_zone)) zone = identity->time_zone;
+    co_return absl::OkStatus();
+  }
+
+  absl::Status IdentifyByCertificate() {
+    const auto names = context_->auth_context()->FindPropertyValues("x509_common_name");
+    if (names.size() != 1 || names[0].empty()) return absl::OkStatus();  // stays anonymous
+    call_.principal.kind = Principal::Kind::kService;
+    call_.principal.user_id = absl::StrCat("service_", View(names[0]));
+    const absl::string_view tenant = View(Header(kTenantMetadata));
+    if (tenant.empty()) return absl::OkStatus();
+    CRM_TRY(call_.principal.tenant, ParseId(tenant, "tenant", kTenantMetadata));
+    return absl::OkStatus();
+  }
+
+  absl::Status Parse(Message& message) {
+    if (request_.Length() > static_cast<size_t>(kRequestBytesMax)) return TooLarge();
+    grpc::ProtoBufferReader reader(&request_);
+    if (!reader.status().ok() || !message.ParseFromZeroCopyStream(&reader)) {
+      return Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_BODY_INVALID,
+                   absl::StrCat("The request is no ", message.GetTypeName(), ", or a text in it is not UTF-8."));
+    }
+    request_.Clear();
+    return absl::OkStatus();
+  }
+
+  // The key that makes repeating a write harmless, and the hash that tells another body under the same key.
+  absl::Status FillKey(Message& message) {
+    const auto* reflection = message.GetReflection();
+    if (method_.etag != nullptr) call_.has_etag = !reflection->GetString(message, method_.etag).empty();
+    if (method_.reads) return absl::OkStatus();
+    const char* where = kIdempotencyKeyMetadata;
+    if (method_.request_id != nullptr) {
+      call_.idempotency_key = reflection->GetString(message, method_.request_id);
+      if (!call_.idempotency_key.empty()) where = "request_id";
+      reflection->ClearField(&message, method_.request_id);
+    }
+    if (call_.idempotency_key.empty()) call_.idempotency_key = key_;
+    if (call_.idempotency_key.empty()) {
+      call_.idempotency_key = NewUuid(call_.start).ToString();
+    } else if (!IsKey(call_.idempotency_key)) {
+      return FieldError(where,
+                        absl::StrCat("must be 1 to ", kKeyBytesMax, " printable ASCII characters without spaces"));
+    }
+    std::string bytes;
+    {
+      google::protobuf::io::StringOutputStream stream(&bytes);
+      google::protobuf::io::CodedOutputStream out(&stream);
+      out.SetSerializationDeterministic(true);  // maps have no order of their own
+      message.SerializeToCodedStream(&out);
+    }
+    const auto hash = Sha256(bytes);
+    call_.body_hash.assign(reinterpret_cast<const char*>(hash.data()), hash.size());
+    if (method_.request_id != nullptr) reflection->SetString(&message, method_.request_id, call_.idempotency_key);
+    return absl::OkStatus();
+  }
+
+  Async<> Handle() {
+    FillCall();
+    if (cancelled_.load(std::memory_order_acquire)) co_return absl::CancelledError("the caller has gone");
+    if (Clock::now() >= call_.deadline) co_return DeadlineOver();
+    CRM_CO_TRY(co_await Identify());
+    if (answered_) co_return absl::CancelledError("answered while rights were looked up");
+    CRM_CO_TRY(CheckAccess(method_.access, call_.principal));
+    message_.reset(method_.handler->request->New());
+    CRM_CO_TRY(Parse(*message_));
+    CRM_CO_TRY(Validate(*message_, call_.start));
+    CRM_CO_TRY(FillKey(*message_));
+    if (method_.streams) {
+      co_return co_await method_.handler->stream(
+          call_, *message_, [this](const Message& message) { return Send(message); }, [this] { return Gone(); });
+    }
+    for (int lost = 0;; ++lost) {
+      absl::StatusOr<std::unique_ptr<Message>> reply = co_await method_.handler->unary(call_, *message_);
+      if (reply.ok()) co_return Fill(**reply);
+      if (!IsLostRace(reply.status())) co_return reply.status();
+      if (call_.has_etag) {
+        co_return Error(absl::StatusCode::kAborted, type::v1::ERROR_REASON_ETAG_MISMATCH,
+                        "The record was changed by someone else at the same time. Read it and decide again.",
+                        crm::MetadataOf(reply.status()));
+      }
+      if (lost >= kLostRacesMax || Clock::now() >= call_.deadline) co_return reply.status();
+      method_.lost_races->Add();
+    }
+  }
+
+  absl::Status Fill(const Message& message) {
+    const size_t size = message.ByteSizeLong();
+    if (size > static_cast<size_t>(kReplyBytesMax)) {
+      return Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_TOO_LARGE,
+                   absl::StrCat("The answer is larger than ", kReplyBytesMax, " bytes. Ask for less at once."),
+                   {{"limit", absl::StrCat(kReplyBytesMax)}});
+    }
+    grpc::Slice slice(size);
+    message.SerializeWithCachedSizesToArray(const_cast<uint8_t*>(slice.begin()));
+    reply_ = grpc::ByteBuffer(&slice, 1);
+    return absl::OkStatus();
+  }
+
+  bool Gone() const {
+    return cancelled_.load(std::memory_order_acquire) || core_->draining.load(std::memory_order_acquire);
+  }
+
+  Async<> Send(const Message& message) {
+    if (cancelled_.load(std::memory_order_acquire)) co_return absl::CancelledError("the caller has gone");
+    if (core_->draining.load(std::memory_order_acquire)) co_return Draining();
+    CRM_CO_TRY(Fill(message));
+    const bool ok = co_await wire::WaitFor<bool>([this](auto done, auto) {
+      write_done_ = done;
+      StartWrite(&reply_);
+    });
+    reply_.Clear();
+    if (!ok) co_return absl::CancelledError("the caller has gone");
+    co_return absl::OkStatus();
+  }
+
+  static absl::Status Draining() {
+    return Error(absl::StatusCode::kUnavailable, type::v1::ERROR_REASON_UNAVAILABLE,
+                 "This server is being stopped. Open the stream again where it ended.");
+  }
+
+  void LogFailure(const absl::Status& status) {
+    obs::Log(obs::Level::kError, call_, "a call failed",
+             {{"code", CodeName(status.code())}, {"error", status.message()}});
+  }
+
+  // The one answer. On the loop; or on gRPC's thread before the loop knows of the call.
+  void Answer(absl::Status status) {
+    answered_ = true;
+    if (method_.streams && status.ok() && core_->draining.load(std::memory_order_acquire) && !cancelled_) {
+      status = Draining();  // the handler returned because it was told to, not because it was done
+    }
+    if (call_.method.empty()) call_.method = method_.full_name;
+    if (call_.request_id.empty()) call_.request_id = NewUuid(absl::Now()).ToString();
+    const absl::Status out = Outgoing(status, call_);
+    const auto time = Clock::now() - started_;
+    const double ms = std::chrono::duration<double, std::milli>(time).count();
+    method_.Count(out.code());
+    if (!method_.streams) method_.seconds->Observe(time);
+    const char* code = CodeName(out.code());
+    if (out.ok()) {
+      obs::Log(obs::Level::kInfo, call_, "served", {{"code", code}, {"ms", ms}, {"actor", call_.principal.user_id}});
+    } else if (absl::IsInternal(out)) {
+      // In full, and only here: the caller sees the request's id.
+      obs::Log(obs::Level::kError, call_, "served",
+               {{"code", code}, {"ms", ms}, {"actor", call_.principal.user_id}, {"error", status.message()}});
+    } else {
+      // Not the text: it may quote what the caller sent.
+      const std::string reason = ReasonName(ReasonOf(out));
+      const bool ours = absl::IsUnavailable(out) || absl::IsDeadlineExceeded(out);
+      obs::Log(ours ? obs::Level::kWarning : obs::Level::kInfo, call_, "served",
+               {{"code", code}, {"ms", ms}, {"actor", call_.principal.user_id}, {"reason", reason}});
+    }
+    if (out.ok() && !method_.streams) {
+      StartWriteAndFinish(&reply_, grpc::WriteOptions(), grpc::Status::OK);
+    } else {
+      Finish(wire::ToWire(out));
+    }
+  }
+
+  static constexpr int kReplyBytesMax = 8 << 20;  // as rpc::Client reads
+
+  const std::shared_ptr<Core> core_;
+  grpc::GenericCallbackServerContext* const context_;  // gRPC's; valid until OnDone, so not after `answered_`
+  const Method& method_;
+  const Clock::time_point started_;
+  std::atomic<int>* counted_ = nullptr;
+  std::shared_ptr<Reactor> self_;
+  grpc::ByteBuffer request_, reply_;
+  std::unique_ptr<Message> message_;
+  std::string authorization_, key_;
+  Call call_;
+  Shard* shard_ = nullptr;
+  std::list<Reactor*>::iterator place_;
+  std::atomic<bool> cancelled_{false};
+  std::mutex cancel_mutex_;
+  bool running_ = false;
+  bool answered_ = false;
+  std::function<void(bool)> write_done_;
+};
+
+void Shard::Arm() {
+  if (armed) return;
+  armed = true;
+  timer.expires_after(kSweepEvery);
+  timer.async_wait([self = shared_from_this()](boost::system::error_code error) {
+    self->armed = false;
+    if (!error) self->Sweep();
+  });
+}
+
+void Shard::Sweep() {
+  const auto now = Clock::now();
+  for (auto it = calls.begin(); it != calls.end();) (*it++)->CheckTime(now);
+  if (!calls.empty()) Arm();
+}
+
+class Generic final : public grpc::CallbackGenericService {
+ public:
+  explicit Generic(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+
+  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override {
+    auto found = core_->methods.find(context->method());
+    if (found == core_->methods.end()) return Refuse(context, core_->unknown, NoSuchMethod(context->method()));
+    const Method& method = *found->second;
+    std::atomic<int>& count = method.streams ? core_->streams : core_->in_flight;
+    const int max = method.streams ? core_->options.streams_max : core_->options.in_flight_max;
+    if (count.fetch_add(1, std::memory_order_acq_rel) >= max) {
+      count.fetch_sub(1, std::memory_order_acq_rel);
+      core_->shed.Add();
+      return Refuse(context, method, Overloaded());
+    }
+    auto reactor = std::make_shared<Reactor>(core_, context, method);
+    reactor->Begin(&count);
+    return reactor.get();
+  }
+
+ private:
+  grpc::ServerGenericBidiReactor* Refuse(grpc::GenericCallbackServerContext* context, const Method& method,
+                                         const absl::Status& status) {
+    auto reactor = std::make_shared<Reactor>(core_, context, method);
+    reactor->Refuse(status);
+    return reactor.get();
+  }
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace server_internal
+
+namespace sin = server_internal;
+
+absl::Status CheckService(const Service& service) {
+  std::vector<std::string> wrong;
+  const auto* descriptor = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(service.full_name());
+  if (descriptor == nullptr) {
+    return absl::FailedPreconditionError(absl::StrCat("No proto has a service ", service.full_name(), "."));
+  }
+  for (const auto& method : service.methods()) {
+    if (descriptor->FindMethodByName(method.name) == nullptr) {
+      wrong.push_back(absl::StrCat(service.full_name(), ".", method.name, " is in service.h but in no proto."));
+    }
+  }
+  for (int i = 0; i < descriptor->method_count(); ++i) {
+    const auto* rpc = descriptor->method(i);
+    const Service::Method* handler = nullptr;
+    for (const auto& method : service.methods()) {
+      if (method.name != rpc->name()) continue;
+      if (handler != nullptr) wrong.push_back(absl::StrCat(rpc->full_name(), " has two handlers."));
+      handler = &method;
+    }
+    const auto& access = rpc->options().GetExtension(type::v1::access);
+    if (!rpc->options().HasExtension(type::v1::access) || access.who_case() == type::v1::Access::WHO_NOT_SET) {
+      wrong.push_back(
+          absl::StrCat(rpc->full_name(), " does not say who may call it: give it option (crm.type.v1.access)."));
+    } else if (access.has_right() &&
+               (access.right().object().empty() || access.right().action() == type::v1::ACTION_UNSPECIFIED)) {
+      wrong.push_back(absl::StrCat(rpc->full_name(), ": its right needs an object and an action."));
+    } else if ((access.has_public_() && !access.public_()) || (access.has_signed_in() && !access.signed_in()) ||
+               (access.has_service() && !access.service())) {
+      wrong.push_back(absl::StrCat(rpc->full_name(), ": its access option is set to false, so nobody could call it."));
+    }
+    if (rpc->client_streaming()) wrong.push_back(absl::StrCat(rpc->full_name(), ": client streaming is not offered."));
+    if (handler == nullptr) {
+      wrong.push_back(absl::StrCat(rpc->full_name(), " has no handler: add its line to service.h."));
+      continue;
+    }
+    if (rpc->server_streaming() != (handler->stream != nullptr)) {
+      wrong.push_back(absl::StrCat(rpc->full_name(), " must be registered with ",
+                                   rpc->server_streaming() ? "CRM_RPC_STREAM." : "CRM_RPC."));
+    }
+    if (handler->request->GetDescriptor() != rpc->input_type() ||
+        handler->response->GetDescriptor() != rpc->output_type()) {
+      wrong.push_back(absl::StrCat(rpc->full_name(), " takes ", rpc->input_type()->full_name(), " and answers ",
+                                   rpc->output_type()->full_name(), "; its handler has other types."));
+    }
+    if (absl::Status rules = CheckRules(rpc->input_type()); !rules.ok()) {
+      wrong.push_back(absl::StrCat(rpc->full_name(), ": ", rules.message()));
+    }
+  }
+  if (wrong.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrJoin(wrong, "\n"));
+}
+
+struct Server::Impl {
+  std::shared_ptr<sin::Core> core;
+  std::unique_ptr<sin::Generic> generic;
+  std::unique_ptr<grpc::Server> server, health;
+  int port = 0, health_port = 0;
+  bool drained = false;
+};
+
+Server::Server(ServerOptions options, std::vector<asio::any_io_executor> loops, Authenticator& authenticator)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->core = std::make_shared<sin::Core>(std::move(options), authenticator);
+  for (auto& loop : loops) impl_->core->shards.push_back(std::make_shared<sin::Shard>(std::move(loop)));
+  std::weak_ptr<sin::Core> weak = impl_->core;
+  obs::BeforeExposition([weak] {
+    if (auto core = weak.lock()) {
+      core->in_flight_gauge.Set(core->in_flight.load());
+      core->streams_gauge.Set(core->streams.load());
+    }
+  });
+}
+
+Server::~Server() { Drain(std::chrono::milliseconds(0)); }
+
+void Server::Add(std::unique_ptr<Service> service) { impl_->core->services.push_back(std::move(service)); }
+
+int Server::port() const { return impl_->port; }
+int Server::health_port() const { return impl_->health_port; }
+int Server::in_flight() const { return impl_->core->in_flight.load(); }
+
+absl::Status Server::Start() {
+  auto& core = *impl_->core;
+  for (const auto& service : core.services) {
+    CRM_TRY(CheckService(*service));
+    for (const auto& handler : service->methods()) {
+      const auto* rpc = google::protobuf::DescriptorPool::generated_pool()
+                            ->FindServiceByName(service->full_name())
+                            ->FindMethodByName(handler.name);
+      auto method = std::make_unique<sin::Method>(rpc->full_name());
+      method->handler = &handler;
+      method->access = rpc->options().GetExtension(type::v1::access);
+      method->streams = rpc->server_streaming();
+      method->reads = rpc->options().idempotency_level() == google::protobuf::MethodOptions::NO_SIDE_EFFECTS;
+      method->request_id = sin::TextField(rpc->input_type(), "request_id");
+      method->etag = sin::TextField(rpc->input_type(), "etag");
+      const std::string path = absl::StrCat("/", service->full_name(), "/", handler.name);
+      if (!core.methods.emplace(path, std::move(method)).second) {
+        return absl::FailedPreconditionError(absl::StrCat(service->full_name(), " is served twice."));
+      }
+    }
+  }
+
+  const auto& options = core.options;
+  impl_->generic = std::make_unique<sin::Generic>(impl_->core);
+  {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort(
+        options.listen, wire::ServerCredentials(options.ca_file, options.cert_file, options.key_file), &impl_->port);
+    builder.RegisterCallbackGenericService(impl_->generic.get());
+    builder.SetMaxReceiveMessageSize(kRequestBytesMax + sin::kRequestSlack);
+    // Nothing is compressed inside, and nothing small may unfold into something large.
+    builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+    builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a second process must fail, not share
+    builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, wire::kMetadataBytesMax);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 4096);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                               static_cast<int>(options.connection_age_max.count() * 1000));
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+                               static_cast<int>(options.connection_grace.count() * 1000));
+    // Clients ping every 60 s; more often than every 30 s is refused.
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 30'000);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
+    impl_->server = builder.BuildAndStart();
+    if (impl_->server == nullptr || impl_->port == 0) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "Cannot listen on ", options.listen, ": is another process there, and do the certificate's files exist?"));
+    }
+  }
+  if (!options.health_listen.empty()) {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort(options.health_listen, grpc::InsecureServerCredentials(), &impl_->health_port);
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.SetMaxReceiveMessageSize(4096);
+    // A process-wide switch: on only while this server is built, so that the health service stays off the TLS port.
+    static std::mutex switch_mutex;
+    std::lock_guard lock(switch_mutex);
+    grpc::EnableDefaultHealthCheckService(true);
+    impl_->health = builder.BuildAndStart();
+    grpc::EnableDefaultHealthCheckService(false);
+    if (impl_->health == nullptr || impl_->health_port == 0) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("Cannot listen on ", options.health_listen, " for health checks: is another process there?"));
+    }
+    SetServing(false);
+  }
+  return absl::OkStatus();
+}
+
+void Server::SetServing(bool serving) {
+  if (impl_->health == nullptr) return;
+  auto* service = impl_->health->GetHealthCheckService();
+  if (service != nullptr) service->SetServingStatus(serving);
+}
+
+void Server::Drain(std::chrono::milliseconds patience) {
+  if (impl_->drained) return;
+  impl_->drained = true;
+  SetServing(false);
+  impl_->core->draining = true;
+  const auto deadline = std::chrono::system_clock::now() + patience;
+  if (impl_->server) impl_->server->Shutdown(deadline);
+  if (impl_->health) impl_->health->Shutdown(std::chrono::system_clock::now());
+}
+
+}  // namespace crm::rpc

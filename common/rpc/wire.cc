@@ -1,0 +1,112 @@
+#include "common/rpc/wire.h"
+
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_certificate_verifier.h>
+#include <grpcpp/security/tls_credentials_options.h>
+
+#include "common/rpc/status.h"
+
+namespace crm::rpc::wire {
+
+constexpr unsigned kTlsRefreshSeconds = 3;
+
+grpc::Status ToWire(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  absl::string_view text = status.message();
+  if (text.size() > kErrorBytesMax / 4) {
+    text = text.substr(0, kErrorBytesMax / 4);
+    while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xc0) == 0x80) text.remove_suffix(1);
+    if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xc0) text.remove_suffix(1);
+  }
+  google::rpc::Status details = ToProto(status);
+  details.set_message(std::string(text));
+  size_t bytes = 0;
+  for (int i = 0; i < details.details_size();) {
+    if ((bytes += details.details(i).value().size()) <= kErrorBytesMax) {
+      ++i;
+    } else {
+      details.mutable_details()->DeleteSubrange(i, 1);
+    }
+  }
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(text), details.SerializeAsString());
+}
+
+absl::Status FromWire(const grpc::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  google::rpc::Status details;
+  if (status.error_details().empty() || !details.ParseFromString(status.error_details())) details.Clear();
+  // The call's own code and text count, whatever the details say.
+  details.set_code(static_cast<int>(status.error_code()));
+  details.set_message(status.error_message());
+  return FromProto(details);
+}
+
+grpc::ByteBuffer ToBuffer(absl::string_view bytes) {
+  grpc::Slice slice(bytes.data(), bytes.size());
+  return grpc::ByteBuffer(&slice, 1);
+}
+
+std::string ToString(const grpc::ByteBuffer& buffer) {
+  std::vector<grpc::Slice> slices;
+  std::string out;
+  if (!buffer.Valid() || !buffer.Dump(&slices).ok()) return out;
+  out.reserve(buffer.Length());
+  for (const auto& slice : slices) out.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  return out;
+}
+
+namespace {
+
+namespace tls = grpc::experimental;
+
+// The chain has been verified against the CA; this asks whether it is the service that was called.
+class PeerVerifier final : public tls::ExternalCertificateVerifier {
+ public:
+  explicit PeerVerifier(std::string peer) : peer_(std::move(peer)) {}
+  bool Verify(tls::TlsCustomVerificationCheckRequest* request, std::function<void(grpc::Status)>,
+              grpc::Status* sync_status) override {
+    if (request->common_name() == peer_) return true;
+    for (const auto& name : request->dns_names()) {
+      if (name == peer_) return true;
+    }
+    *sync_status = grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "the certificate is not that of " + peer_);
+    return true;
+  }
+  void Cancel(tls::TlsCustomVerificationCheckRequest*) override {}
+
+ private:
+  const std::string peer_;
+};
+
+}  // namespace
+
+std::shared_ptr<grpc::ServerCredentials> ServerCredentials(const std::string& ca_file, const std::string& cert_file,
+                                                           const std::string& key_file) {
+  auto provider =
+      std::make_shared<tls::FileWatcherCertificateProvider>(key_file, cert_file, ca_file, kTlsRefreshSeconds);
+  tls::TlsServerCredentialsOptions options(provider);
+  options.watch_root_certs();
+  options.watch_identity_key_cert_pairs();
+  options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  return tls::TlsServerCredentials(options);
+}
+
+std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials(const std::string& ca_file, const std::string& cert_file,
+                                                             const std::string& key_file, const std::string& peer) {
+  auto provider =
+      std::make_shared<tls::FileWatcherCertificateProvider>(key_file, cert_file, ca_file, kTlsRefreshSeconds);
+  tls::TlsChannelCredentialsOptions options;
+  options.set_certificate_provider(provider);
+  options.watch_root_certs();
+  options.watch_identity_key_cert_pairs();
+  options.set_verify_server_certs(true);
+  if (peer.empty()) {
+    options.set_certificate_verifier(std::make_shared<tls::HostNameCertificateVerifier>());
+  } else {
+    options.set_certificate_verifier(tls::ExternalCertificateVerifier::Create<PeerVerifier>(peer));
+    options.set_check_call_host(false);
+  }
+  return tls::TlsCredentials(options);
+}
+
+}  // namespace crm::rpc::wire
