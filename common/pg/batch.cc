@@ -134,7 +134,8 @@ std::string GuardedSql(const std::string& sql) {
                       "\n) SELECT guard((SELECT count(*) FROM changed))");
 }
 
-const Statement kEmit{"pg.emit", "INSERT INTO outbox (tenant_id, bucket, type, record_id, event) VALUES ($1, $2, $3, $4, $5)"};
+const Statement kEmit{"pg.emit",
+                      "INSERT INTO outbox (tenant_id, bucket, type, record_id, event) VALUES ($1, $2, $3, $4, $5)"};
 
 }  // namespace wire
 
@@ -219,7 +220,8 @@ Params& Params::IntArray(const std::vector<int64_t>& values) {
 namespace wire {
 const PGresult* Of(const std::shared_ptr<void>& result) { return static_cast<const PGresult*>(result.get()); }
 absl::string_view Raw(const std::shared_ptr<void>& result, int row, int column) {
-  return absl::string_view(PQgetvalue(Of(result), row, column), static_cast<size_t>(PQgetlength(Of(result), row, column)));
+  return absl::string_view(PQgetvalue(Of(result), row, column),
+                           static_cast<size_t>(PQgetlength(Of(result), row, column)));
 }
 }  // namespace wire
 

@@ -36,7 +36,8 @@ constexpr size_t kParamsMax = 65535;  // a 16-bit count in the protocol
 constexpr size_t kNameMax = 63;       // NAMEDATALEN - 1: PostgreSQL cuts longer names
 
 const char* const kConfig =
-    "set_config('app.tenant', $1, true), set_config('statement_timeout', $2, true), set_config('lock_timeout', $3, true)";
+    "set_config('app.tenant', $1, true), set_config('statement_timeout', $2, true), set_config('lock_timeout', $3, "
+    "true)";
 const char* const kCustom = ", set_config('plan_cache_mode', 'force_custom_plan', true)";
 const char* const kNoScan = ", set_config('enable_seqscan', 'off', true)";
 const Statement kSettings[4] = {
@@ -73,7 +74,8 @@ std::string HostToResolve(const std::string& conninfo, std::string* port) {
     if (std::strcmp(o->keyword, "port") == 0) *port = o->val;
   }
   PQconninfoFree(options);
-  if (host.empty() || !address.empty() || host[0] == '/' || host[0] == '@' || host.find(',') != std::string::npos) return "";
+  if (host.empty() || !address.empty() || host[0] == '/' || host[0] == '@' || host.find(',') != std::string::npos)
+    return "";
   boost::system::error_code is_name;
   asio::ip::make_address(host, is_name);
   return is_name ? host : "";
@@ -138,11 +140,12 @@ void Connection::Open() {
   std::string port = "5432";
   std::string host = link::HostToResolve(options_.conninfo, &port);
   if (host.empty()) return Connect("");
-  resolver_.async_resolve(host, port, [self = shared_from_this(), epoch = epoch_](boost::system::error_code ec, auto found) {
-    if (self->epoch_ != epoch || self->state_ != State::kConnecting) return;
-    if (ec || found.empty()) return self->Failed("its host name is not known: " + ec.message());
-    self->Connect(found.begin()->endpoint().address().to_string());
-  });
+  resolver_.async_resolve(host, port,
+                          [self = shared_from_this(), epoch = epoch_](boost::system::error_code ec, auto found) {
+                            if (self->epoch_ != epoch || self->state_ != State::kConnecting) return;
+                            if (ec || found.empty()) return self->Failed("its host name is not known: " + ec.message());
+                            self->Connect(found.begin()->endpoint().address().to_string());
+                          });
 }
 
 void Connection::Connect(const std::string& address) {
@@ -173,7 +176,8 @@ void Connection::Connect(const std::string& address) {
   if (conn_ == nullptr || PQstatus(conn_) == CONNECTION_BAD) {
     return Failed(conn_ == nullptr ? "out of memory" : link::Words(PQerrorMessage(conn_)));
   }
-  PQsetNoticeProcessor(conn_, [](void*, const char*) {}, nullptr);
+  PQsetNoticeProcessor(
+      conn_, [](void*, const char*) {}, nullptr);
   socket_.assign(PQsocket(conn_));
   socket_.async_wait(asio::posix::stream_descriptor::wait_write,
                      [self = shared_from_this(), epoch = epoch_](boost::system::error_code ec) {
@@ -211,7 +215,8 @@ void Connection::Established() {
 void Connection::Failed(const std::string& why) {
   Drop();
   ++failures_;
-  auto backoff = std::min<std::chrono::milliseconds>(link::kBackoffMin * (1 << std::min(failures_ - 1, 6)), link::kBackoffMax);
+  auto backoff =
+      std::min<std::chrono::milliseconds>(link::kBackoffMin * (1 << std::min(failures_ - 1, 6)), link::kBackoffMax);
   thread_local absl::InsecureBitGen random;
   backoff = std::chrono::milliseconds(absl::Uniform<int64_t>(random, backoff.count() / 2, backoff.count() + 1));
   if (failures_ == 1 || failures_ % 10 == 0) {
@@ -243,7 +248,8 @@ void Connection::Lost(const std::string& why) {
     flight.status = Translate(ServerError{"08006", why, "", "", ""}, "", "");
     Tell(executor_, flight);
   }
-  // One that did not live long is being turned away: come back with backoff. Otherwise the first attempt follows at once.
+  // One that did not live long is being turned away: come back with backoff. Otherwise the first attempt follows at
+  // once.
   if (std::chrono::steady_clock::now() - established_ < link::kShortLived) return Failed(why);
   asio::post(executor_, [self = shared_from_this(), epoch = epoch_] {
     if (self->epoch_ == epoch && self->state_ == State::kConnecting) self->Open();
@@ -353,8 +359,8 @@ bool Connection::SendItem(const Batch::Item& item, InFlight& entry) {
     auto it = prepared_.find(item.statement->name);
     if (it != prepared_.end() && it->second.sql == item.statement->sql &&
         (it->second.ready || std::find(entry.parses.begin(), entry.parses.end(), it->first) != entry.parses.end())) {
-      return PQsendQueryPrepared(conn_, it->second.name.c_str(), count, values_.data(), lengths_.data(), formats_.data(),
-                                 1) == 1;
+      return PQsendQueryPrepared(conn_, it->second.name.c_str(), count, values_.data(), lengths_.data(),
+                                 formats_.data(), 1) == 1;
     }
   }
   return PQsendQueryParams(conn_, item.statement->sql.c_str(), count, nullptr, values_.data(), lengths_.data(),
@@ -498,8 +504,9 @@ void Connection::Finish() {
                                   : nullptr;
     int command = entry.failed_command + static_cast<int>(entry.parses.size()) + entry.settings;
     const std::string name = item != nullptr ? item->statement->name
-                             : command < static_cast<int>(entry.parses.size()) ? entry.parses[static_cast<size_t>(command)]
-                                                                              : "commit";
+                             : command < static_cast<int>(entry.parses.size())
+                                 ? entry.parses[static_cast<size_t>(command)]
+                                 : "commit";
     flight.outcome = renew ? Flight::Outcome::kUndone : Flight::Outcome::kFailed;
     flight.status = Translate(flight.error, name, item != nullptr ? item->guarded_record : "");
     if (flight.status.code() == absl::StatusCode::kInternal) {

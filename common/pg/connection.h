@@ -1,5 +1,5 @@
-// One connection to PostgreSQL in libpq's pipeline mode, on one event loop and without threads. Batches are sent as they
-// come and answered in order; each is a transaction of its own.
+// One connection to PostgreSQL in libpq's pipeline mode, on one event loop and without threads. Batches are sent as
+// they come and answered in order; each is a transaction of its own.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -42,18 +42,18 @@ struct Flight {
 
   // What is to be sent.
   std::vector<Batch::Item> items;
-  std::string tenant;          // uuid text for app.tenant; empty: none, so that no tenant's row can be seen
-  bool settings = true;        // false within Transact: its BEGIN has set them
-  bool custom_plan = false;    // plan_cache_mode = force_custom_plan
-  bool no_seq_scan = false;    // enable_seqscan = off
-  bool exclusive = false;      // asks for a connection of its own instead of sending anything
+  std::string tenant;        // uuid text for app.tenant; empty: none, so that no tenant's row can be seen
+  bool settings = true;      // false within Transact: its BEGIN has set them
+  bool custom_plan = false;  // plan_cache_mode = force_custom_plan
+  bool no_seq_scan = false;  // enable_seqscan = off
+  bool exclusive = false;    // asks for a connection of its own instead of sending anything
   std::chrono::milliseconds statement_timeout{0};  // 0: what is left until the deadline
   SteadyTime deadline = SteadyTime::max();
 
   // What has become of it.
   Outcome outcome = Outcome::kPending;
   absl::Status status;
-  ServerError error;           // when kFailed
+  ServerError error;  // when kFailed
   std::vector<Rows> rows;
   std::shared_ptr<class Connection> lease;  // when an exclusive one is kDone
 
@@ -153,8 +153,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   pg_conn* conn_ = nullptr;
   State state_ = State::kIdle;
   bool renew_ = false;
-  bool writing_ = false;       // a write wait is outstanding
-  bool result_seen_ = false;   // the current command has answered something
+  bool writing_ = false;      // a write wait is outstanding
+  bool result_seen_ = false;  // the current command has answered something
   uint64_t epoch_ = 0;
   int failures_ = 0;
   SteadyTime established_ = SteadyTime::min();

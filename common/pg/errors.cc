@@ -52,14 +52,16 @@ absl::Status Translate(const ServerError& error, absl::string_view statement, ab
                                 "); change the value or use that record"),
                    std::move(metadata));
     case Code("23503"):  // foreign_key_violation
-      return sqlstate::Invalid(absl::StrCat("a record that this one refers to does not exist, or is still referred to (",
-                                            error.constraint, "); name one that exists"),
-                               std::move(metadata));
+      return sqlstate::Invalid(
+          absl::StrCat("a record that this one refers to does not exist, or is still referred to (", error.constraint,
+                       "); name one that exists"),
+          std::move(metadata));
     case Code("23502"):  // not_null_violation
       return sqlstate::Invalid(absl::StrCat("the field ", error.column, " must have a value"), std::move(metadata));
     case Code("23514"):  // check_violation
-      return sqlstate::Invalid(absl::StrCat("a value breaks the rule ", error.constraint, "; choose one that it allows"),
-                               std::move(metadata));
+      return sqlstate::Invalid(
+          absl::StrCat("a value breaks the rule ", error.constraint, "; choose one that it allows"),
+          std::move(metadata));
     case Code("22001"):  // string_data_right_truncation
     case Code("22003"):  // numeric_value_out_of_range
     case Code("22007"):  // invalid_datetime_format

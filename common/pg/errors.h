@@ -22,12 +22,12 @@ inline constexpr char kGuardState[] = "CRM01";
 // The idempotency table's primary key: its violation means that the key has been used.
 inline constexpr char kIdempotencyConstraint[] = "idempotency_pkey";
 
-// The error for the caller. `statement` is the failing statement's name, `guarded_record` the record of a guarded one. A
-// unique violation carries the constraint's name in metadata `constraint`; never a SQLSTATE, never SQL or values.
+// The error for the caller. `statement` is the failing statement's name, `guarded_record` the record of a guarded one.
+// A unique violation carries the constraint's name in metadata `constraint`; never a SQLSTATE, never SQL or values.
 absl::Status Translate(const ServerError& error, absl::string_view statement, absl::string_view guarded_record);
 
-// True when the connection's prepared statements no longer fit the schema, or the server has become read-only: the batch
-// was undone for certain and a fresh connection will do it.
+// True when the connection's prepared statements no longer fit the schema, or the server has become read-only: the
+// batch was undone for certain and a fresh connection will do it.
 bool NeedsNewConnection(const ServerError& error);
 
 }  // namespace crm::pg

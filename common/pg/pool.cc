@@ -87,7 +87,8 @@ asio::awaitable<void> Pool::Run(const FlightPtr& flight) {
   return line::Wait(executor_, flight, [this](const FlightPtr& f) { Start(f); });
 }
 
-asio::awaitable<void> Pool::RunOn(const std::shared_ptr<Connection>& connection, uint64_t epoch, const FlightPtr& flight) {
+asio::awaitable<void> Pool::RunOn(const std::shared_ptr<Connection>& connection, uint64_t epoch,
+                                  const FlightPtr& flight) {
   return line::Wait(executor_, flight, [this, connection, epoch](const FlightPtr& f) {
     absl::Status sendable = Sendable(*f);
     if (!sendable.ok()) return Refuse(*f, std::move(sendable));
@@ -204,7 +205,8 @@ void Pool::Pump() {
   if (queue_.empty()) return;
   // While the server turns us away, those who have waited long enough are told so.
   bool turned_away = !connections_.empty();
-  for (const auto& connection : connections_) turned_away = turned_away && connection->failures() > 0 && connection->connecting();
+  for (const auto& connection : connections_)
+    turned_away = turned_away && connection->failures() > 0 && connection->connecting();
   if (turned_away) {
     SteadyTime patient_since = std::chrono::steady_clock::now() - line::kPatience;
     while (!queue_.empty() && queue_.front()->queued <= patient_since) {

@@ -1,5 +1,5 @@
-// The connections of one event loop for one kind of work: opened when needed, kept, the least loaded first. What does not
-// fit waits in a bounded line; what does not fit there is refused at once, so that overload stays short.
+// The connections of one event loop for one kind of work: opened when needed, kept, the least loaded first. What does
+// not fit waits in a bounded line; what does not fit there is refused at once, so that overload stays short.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
