@@ -1,14 +1,15 @@
 // Hearing other services' events: each takes effect exactly once, in order within its tenant, whatever crashes.
 //
 //   void Register(events::Consumer& consumer, Analytics& app) {
-//     consumer.On<deal_pipeline::v1::DealMoved>([&app](const events::Heard& heard, const auto& moved, pg::Batch& batch) -> Async<> {
+//     consumer.On<deal_pipeline::v1::DealMoved>([&app](const events::Heard& heard, const auto& moved, pg::Batch& batch)
+//     -> Async<> {
 //       ...reads if needed, then batch.Add(...);  co_return absl::OkStatus();
 //     });
 //   }
 //
-// The position's own guarded UPDATE sits in the same batch: a number seen is dropped, a number skipped is fetched from the
-// producer over gRPC (EventLog.ListEvents). Streams in Redis only make it fast; every 5 s and after any Redis error the
-// producers are asked for their heads. A failing event is tried 5 times (an error or a crash counts), then goes to
+// The position's own guarded UPDATE sits in the same batch: a number seen is dropped, a number skipped is fetched from
+// the producer over gRPC (EventLog.ListEvents). Streams in Redis only make it fast; every 5 s and after any Redis error
+// the producers are asked for their heads. A failing event is tried 5 times (an error or a crash counts), then goes to
 // dead_letter and parks later events of the same record; the lane goes on.
 #pragma once
 
@@ -42,7 +43,8 @@ class Consumer {
     Add(Payload::descriptor()->full_name(),
         [effect = std::move(effect)](const Heard& heard, pg::Batch& batch) -> Async<> {
           Payload payload;
-          if (!heard.event.payload().UnpackTo(&payload)) co_return absl::DataLossError("the event's payload cannot be read");
+          if (!heard.event.payload().UnpackTo(&payload))
+            co_return absl::DataLossError("the event's payload cannot be read");
           co_return co_await effect(heard, payload, batch);
         });
   }

@@ -22,6 +22,9 @@ struct RelayOptions {
   std::string holder;                      // this process among its replicas; empty: made up
   std::chrono::milliseconds poll_min{50};  // without a poke, the outbox is looked at this often
   std::chrono::milliseconds poll_max{200};
+  // How long a poke waits for others: numbering costs a commit, so a busy tenant's events are numbered some 200 times a
+  // second rather than one by one.
+  std::chrono::milliseconds gather{5};
   int lanes_at_once = 4;  // tenants numbered at the same time
   int batch_max = 500;    // events numbered in one transaction
 };

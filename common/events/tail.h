@@ -5,6 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,8 @@
 namespace crm::events {
 
 struct TailOptions {
-  std::vector<std::string> services;  // "contact", "deal_pipeline"
-  std::vector<int> shards;            // of kShards; empty means all
+  std::vector<std::string> services;       // "contact", "deal_pipeline"
+  std::optional<std::vector<int>> shards;  // of kShards; absent means all
 };
 
 class Tail {
@@ -32,12 +33,15 @@ class Tail {
 
   // Runs on the caller's loop, where it calls back, until Stop or until the coroutine is cancelled.
   Async<> Run(OnEvent on_event, OnGap on_gap);
-  void Stop();
 
-  // Other shards from the next read on; answers by OnGap. On the loop of Run.
+  // The rest on the loop of Run only.
+  void Stop();
+  // Other shards from now on; answers by OnGap.
   void SetShards(std::vector<int> shards);
-  // Finds the newest entries anew; answers by OnGap. On the loop of Run.
+  // Finds the newest entries anew; answers by OnGap.
   void Reseek();
+  // False while Redis is away.
+  bool listening() const;
 
  private:
   struct Impl;

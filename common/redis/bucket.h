@@ -13,8 +13,8 @@
 namespace crm::redis {
 
 struct BucketLimit {
-  double rate_per_second = 0;
-  double burst = 0;  // the bucket's size; at least 1
+  double rate_per_second = 0;  // 0: no limit
+  double burst = 0;            // the bucket's size; at least 1
 };
 
 struct BucketAnswer {
@@ -37,11 +37,13 @@ class Bucket {
 
  private:
   struct Key;
-  Key& Find(const std::string& key, const BucketLimit& limit, std::chrono::steady_clock::time_point now);
+  std::shared_ptr<Key> Find(const std::string& name, const asio::any_io_executor& executor,
+                            std::chrono::steady_clock::time_point now);
   BucketAnswer TakeLocally(Key& key, const BucketLimit& limit, std::chrono::steady_clock::time_point now);
 
   Client& client_;
   std::chrono::steady_clock::time_point local_until_{};
+  std::chrono::steady_clock::time_point sweep_at_{};
   absl::flat_hash_map<std::string, std::shared_ptr<Key>> keys_;
 };
 

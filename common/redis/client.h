@@ -79,11 +79,15 @@ class Connection {
   Async<Reply> Command(Args args, std::chrono::milliseconds timeout);
   Async<Reply> Command(Args args);
 
-  // Sends without waiting for the answer; `failed` is called once if it does not succeed.
+  // Sends without waiting for the answer; `failed` is called later on the loop, once, if it does not succeed.
   void Send(Args args, std::function<void(const absl::Status&)> failed);
+
+  // Several commands in one round trip; one answer each, in order.
+  Async<std::vector<absl::StatusOr<Reply>>> Pipeline(std::vector<Args> commands);
 
   // Counts the connections made so far: a change between two commands means that the first one's state may be gone.
   uint64_t connects() const;
+  // Fails what waits. On the loop, or when the loop has ended; so the destructor, too.
   void Close();
 
  private:
@@ -91,7 +95,8 @@ class Connection {
   std::shared_ptr<Impl> impl_;
 };
 
-// The process's Redis. Thread-safe; a command runs on the connection of the caller's loop.
+// The process's Redis. A command runs on the connection of the caller's loop; from elsewhere on the first loop's.
+// Destroyed after the loops have ended.
 class Client {
  public:
   Client(Options options, std::vector<asio::any_io_executor> loops);

@@ -35,6 +35,7 @@ class StreamReader {
  private:
   std::unique_ptr<Connection> connection_;
   std::map<std::string, std::string> places_;  // stream -> id of the last entry read
+  uint64_t connects_ = 0;                      // of the connection that the places were found on
 };
 
 }  // namespace crm::redis

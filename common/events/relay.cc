@@ -1,0 +1,293 @@
+#include "common/events/relay.h"
+
+#include <absl/container/flat_hash_set.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "common/base/failpoint.h"
+#include "common/events/loop.h"
+#include "common/events/share.h"
+#include "common/events/wire.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+#include "common/redis/stream.h"
+
+namespace crm::events {
+
+namespace relaying {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kLease{10'000};
+constexpr milliseconds kNumberTimeout{10'000};
+constexpr int kFindMax = 256;               // tenants per look
+constexpr size_t kPokedMax = 1024;          // beyond, a look finds them
+constexpr size_t kLanesKnownMax = 100'000;  // lanes that certainly exist
+
+// Leaps from tenant to tenant along the index of unnumbered rows, so that a tenant's backlog does not make the look slow.
+const pg::Statement kFindTenants{"events.find_unnumbered",
+                                 R"sql(
+WITH RECURSIVE found AS (
+  (SELECT bucket, tenant_id FROM outbox WHERE seq IS NULL ORDER BY bucket, tenant_id LIMIT 1)
+  UNION ALL
+  SELECT next.bucket, next.tenant_id
+  FROM found CROSS JOIN LATERAL (
+    SELECT bucket, tenant_id FROM outbox
+    WHERE seq IS NULL AND (bucket, tenant_id) > (found.bucket, found.tenant_id)
+    ORDER BY bucket, tenant_id LIMIT 1
+  ) AS next
+)
+SELECT tenant_id FROM found WHERE bucket % 16 = ANY ($1::int[]) LIMIT $2::int)sql"};
+const pg::Statement kMakeLane{"events.make_lane",
+                              "INSERT INTO lane (tenant_id, bucket, seq) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING"};
+// A statement of its own: the one that numbers must begin, and so take its snapshot, after the lock is held. In one
+// statement a second relay numbers by the head that it saw before it waited.
+const pg::Statement kLockLane{"events.lock_lane", "SELECT seq FROM lane WHERE tenant_id = $1 FOR UPDATE"};
+const pg::Statement kNumber{"events.number",
+                            R"sql(
+WITH waiting AS (
+  SELECT id, create_time, row_number() OVER (ORDER BY id) AS n
+  FROM (SELECT id, create_time FROM outbox WHERE bucket = $2::smallint AND tenant_id = $1 AND seq IS NULL ORDER BY id
+        LIMIT $3::int) AS first
+), moved AS (
+  UPDATE lane SET seq = lane.seq + (SELECT count(*) FROM waiting) WHERE tenant_id = $1 AND EXISTS (SELECT 1 FROM waiting)
+  RETURNING seq
+)
+UPDATE outbox SET seq = moved.seq - (SELECT count(*) FROM waiting) + waiting.n
+FROM waiting, moved
+WHERE outbox.tenant_id = $1 AND outbox.id = waiting.id AND outbox.seq IS NULL
+RETURNING outbox.seq, outbox.event, extract(epoch FROM clock_timestamp() - waiting.create_time)::float8)sql"};
+
+}  // namespace relaying
+
+struct Relay::Impl : std::enable_shared_from_this<Relay::Impl> {
+  Impl(pg::Db& d, redis::Client& r, RelayOptions o)
+      : db(d),
+        redis(r),
+        options(std::move(o)),
+        share(db, options.service, "relay", options.holder, relaying::kLease),
+        numbered(obs::MakeCounter("crm_events_numbered_total", "Events numbered by this process")),
+        unpublished(
+            obs::MakeCounter("crm_events_unpublished_total", "Events that Redis did not take; consumers ask for them")),
+        delay(obs::MakeHistogram("crm_events_number_delay_seconds", "From an event's commit to its number")) {}
+
+  pg::Db& db;
+  redis::Client& redis;
+  const RelayOptions options;
+  Share share;
+  obs::Counter numbered, unpublished;
+  obs::Histogram delay;
+
+  // Poked from any thread.
+  std::mutex mutex;
+  asio::any_io_executor executor;  // empty until Run
+  std::vector<Uuid> poked;
+  bool poked_all = false;
+  bool posted = false;
+
+  // On the loop.
+  bool stopping = false;
+  bool gathering = false;
+  std::unique_ptr<Bell> bell;
+  std::unique_ptr<asio::steady_timer> gather;
+  std::unique_ptr<redis::Connection> connection;
+  std::deque<Uuid> ready;
+  absl::flat_hash_set<Uuid> queued;   // in `ready`
+  absl::flat_hash_set<Uuid> running;  // being numbered; poked meanwhile: queued as well
+  absl::flat_hash_set<Uuid> lanes_known;
+  bool look_now = true;
+
+  void Poke(const Uuid* tenant) {
+    std::lock_guard lock(mutex);
+    if (tenant && poked.size() < relaying::kPokedMax) {
+      poked.push_back(*tenant);
+    } else {
+      poked_all = true;
+    }
+    if (posted || !executor) return;
+    posted = true;
+    asio::post(executor, [self = shared_from_this()] { self->Gather(); });
+  }
+
+  // Waits a moment, so that commits which come close together are numbered by one.
+  void Gather() {
+    if (!gather) return;
+    gather->expires_after(options.gather);
+    gather->async_wait([self = shared_from_this()](boost::system::error_code error) {
+      if (!error) self->TakePokes();
+    });
+  }
+
+  void TakePokes() {
+    std::vector<Uuid> tenants;
+    {
+      std::lock_guard lock(mutex);
+      tenants.swap(poked);
+      if (std::exchange(poked_all, false)) look_now = true;
+      posted = false;
+    }
+    for (const Uuid& tenant : tenants) Queue(tenant);
+    if (look_now) bell->Ring();
+    StartLanes();
+  }
+
+  void Queue(const Uuid& tenant) {
+    if (queued.insert(tenant).second) ready.push_back(tenant);
+  }
+
+  void StartLanes() {
+    for (size_t turns = ready.size();
+         turns > 0 && !stopping && static_cast<int>(running.size()) < options.lanes_at_once; --turns) {
+      Uuid tenant = ready.front();
+      ready.pop_front();
+      if (running.contains(tenant)) {  // its turn comes when this one is over
+        ready.push_back(tenant);
+        continue;
+      }
+      queued.erase(tenant);
+      running.insert(tenant);
+      asio::co_spawn(
+          executor, NumberTenant(shared_from_this(), tenant),
+          [self = shared_from_this(), tenant](std::exception_ptr failed) { self->Finished(tenant, failed); });
+    }
+  }
+
+  void Finished(const Uuid& tenant, std::exception_ptr failed) {
+    if (failed) obs::Log(obs::Level::kError, "numbering a lane threw", {{"tenant", TypeId("tenant", tenant)}});
+    running.erase(tenant);
+    StartLanes();
+    if (stopping) bell->Ring();
+  }
+
+  static asio::awaitable<void> NumberTenant(std::shared_ptr<Impl> self, Uuid tenant) {
+    absl::StatusOr<int> count = co_await self->Number(tenant);
+    if (!count.ok()) {  // found again by the next look
+      obs::Log(obs::Level::kWarning, "a lane could not be numbered",
+               {{"tenant", TypeId("tenant", tenant)}, {"error", count.status().ToString()}});
+    } else if (*count >= self->options.batch_max) {
+      self->Queue(tenant);
+    }
+  }
+
+  Async<int> Number(Uuid tenant) {
+    CRM_FAILPOINT_CO_RETURN("events.before_number");
+    Call call = OwnCall(options.service, "events.Number", tenant, relaying::kNumberTimeout);
+    pg::Batch batch(call);
+    bool known = lanes_known.contains(tenant);
+    if (!known) batch.Add(relaying::kMakeLane, pg::Params().Id(tenant).Int(tenant.bucket()));
+    batch.Add(relaying::kLockLane, pg::Params().Id(tenant));
+    int index = batch.Add(relaying::kNumber, pg::Params().Id(tenant).Int(tenant.bucket()).Int(options.batch_max));
+    CRM_CO_TRY(std::vector<pg::Rows> results, co_await db.Write(call, std::move(batch)));
+    CRM_FAILPOINT("events.after_number");
+    if (!known) {
+      if (lanes_known.size() >= relaying::kLanesKnownMax) lanes_known.clear();
+      lanes_known.insert(tenant);
+    }
+    const pg::Rows& rows = results[static_cast<size_t>(index)];
+    Publish(tenant, rows);
+    CRM_FAILPOINT("events.after_publish");
+    co_return rows.size();
+  }
+
+  // In order of the numbers, on one connection; nobody waits for it.
+  void Publish(const Uuid& tenant, const pg::Rows& rows) {
+    if (rows.empty()) return;
+    std::vector<std::pair<int64_t, int>> order;  // UPDATE ... RETURNING answers in no particular order
+    for (int i = 0; i < rows.size(); ++i) order.emplace_back(rows.Int(i, 0), i);
+    std::sort(order.begin(), order.end());
+    numbered.Add(rows.size());
+    delay.Observe(rows.Double(order.front().second, 2));
+    std::string stream = StreamName(options.service, ShardOf(tenant));
+    for (auto [seq, row] : order) {
+      connection->Send(
+          redis::AddToStream(stream, WithSeq(rows.Bytes(row, 1), static_cast<uint64_t>(seq)), kStreamLengthMax),
+          [self = shared_from_this()](const absl::Status&) { self->unpublished.Add(); });
+    }
+  }
+
+  // Looks for tenants with unnumbered events.
+  Async<> Look() {
+    if (share.shards().empty()) co_return absl::OkStatus();
+    Call call = OwnCall(options.service, "events.FindUnnumbered", Uuid{}, relaying::kNumberTimeout);
+    std::vector<int64_t> shards(share.shards().begin(), share.shards().end());
+    CRM_CO_TRY(pg::Rows rows,
+               co_await db.Read(call, relaying::kFindTenants, pg::Params().IntArray(shards).Int(relaying::kFindMax),
+                                pg::Work::kPoint));
+    for (int i = 0; i < rows.size(); ++i) {
+      if (!running.contains(rows.Id(i, 0))) Queue(rows.Id(i, 0));
+    }
+    StartLanes();
+    co_return absl::OkStatus();
+  }
+
+  static asio::awaitable<void> Work(std::shared_ptr<Impl> self) {
+    bool failing = false;
+    while (!self->stopping) {
+      co_await self->share.Renew();
+      self->look_now = false;
+      absl::Status looked = co_await self->Look();
+      if (!looked.ok() && !failing) {
+        obs::Log(obs::Level::kWarning, "the outbox cannot be looked at", {{"error", looked.ToString()}});
+      }
+      failing = !looked.ok();
+      if (!self->look_now) {
+        auto high = self->options.poll_max;
+        co_await self->bell->Wait(failing ? 2 * high : Jitter(self->options.poll_min, high));
+      }
+      if (co_await Cancelled()) self->stopping = true;
+    }
+  }
+};
+
+Relay::Relay(pg::Db& worker_db, redis::Client& redis, RelayOptions options)
+    : impl_(std::make_shared<Impl>(worker_db, redis, std::move(options))) {}
+
+Relay::~Relay() = default;
+
+Async<> Relay::Run() {
+  std::shared_ptr<Impl> self = impl_;
+  auto executor = co_await asio::this_coro::executor;
+  co_await asio::this_coro::throw_if_cancelled(false);
+  self->bell = std::make_unique<Bell>(executor);
+  self->gather = std::make_unique<asio::steady_timer>(executor);
+  self->connection = self->redis.Open(executor);
+  {
+    std::lock_guard lock(self->mutex);
+    self->executor = executor;
+  }
+  co_await Impl::Work(self);
+  co_await asio::this_coro::reset_cancellation_state();
+  while (!self->running.empty()) co_await self->bell->Wait(std::chrono::milliseconds(1000));
+  {
+    std::lock_guard lock(self->mutex);
+    self->executor = {};
+  }
+  co_await self->share.Release();
+  self->gather->cancel();
+  self->connection->Close();
+  co_return absl::OkStatus();
+}
+
+void Relay::Stop() {
+  std::lock_guard lock(impl_->mutex);
+  if (!impl_->executor) {
+    impl_->stopping = true;
+    return;
+  }
+  asio::post(impl_->executor, [self = impl_] {
+    self->stopping = true;
+    self->bell->Ring();
+  });
+}
+
+void Relay::Poke() { impl_->Poke(nullptr); }
+void Relay::Poke(const Uuid& tenant) { impl_->Poke(&tenant); }
+
+}  // namespace crm::events
