@@ -71,6 +71,7 @@ CREATE TABLE event_attempt (
   producer  text NOT NULL,
   seq       bigint NOT NULL,
   attempts  integer NOT NULL,
+  error     text NOT NULL,          -- of the last one that did not end the process
   PRIMARY KEY (tenant_id, producer, seq)
 );
 COMMENT ON TABLE event_attempt IS 'Events being tried. queue deletable';
@@ -91,12 +92,12 @@ COMMENT ON TABLE dead_letter IS 'Events put aside. queue deletable';
 -- Asked for every event of a lane that has dead letters: does one of its record wait?
 CREATE INDEX dead_letter_record ON dead_letter (tenant_id, producer, record_id);
 
--- Who works on which bucket. For efficiency alone: correctness is in the guards. No tenant: buckets are shared by all.
+-- Which replicas share a consumer's buckets: those alive divide them by rank (common/events/share.h), so that a renewal writes
+-- one row and not one per bucket. For efficiency alone: correctness is in the guards. No tenant: buckets are shared by all.
 CREATE TABLE bucket_lease (
   consumer text NOT NULL,
-  bucket   smallint NOT NULL,
   holder   text NOT NULL,
   until    timestamptz NOT NULL,
-  PRIMARY KEY (consumer, bucket)
+  PRIMARY KEY (consumer, holder)
 );
-COMMENT ON TABLE bucket_lease IS 'Leases of workers. queue';
+COMMENT ON TABLE bucket_lease IS 'Leases of workers. queue deletable';
