@@ -7,6 +7,7 @@
 
 #include <boost/multiprecision/cpp_int.hpp>
 #include <compare>
+#include <concepts>
 #include <cstdint>
 #include <string>
 
@@ -30,8 +31,8 @@ class Decimal {
   static constexpr int kFractionDigitsMax = 20;  // of a text
 
   Decimal() = default;
-  Decimal(int64_t whole) : units_(whole) {}  // NOLINT: whole numbers are decimals
-  Decimal(double) = delete;
+  template <std::integral T>
+  Decimal(T whole) : units_(whole) {}  // NOLINT: whole numbers are decimals; a double does not compile
   // units * 10^-scale; scale >= 0.
   Decimal(boost::multiprecision::cpp_int units, int scale);
 
