@@ -384,10 +384,9 @@ asio::awaitable<void> SubscriptionImpl::RunLane(std::shared_ptr<SubscriptionImpl
   }
 }
 
-// An outage, or a race that another replica won. What failed for its own sake has been counted by ApplyNext.
+// The surroundings failed; what an event itself is to blame for has been counted by ApplyNext.
 void SubscriptionImpl::Failed(Lane& lane, const absl::Status& status) {
   lane.loaded = false;
-  if (!hearing::IsOutage(status)) return;
   if (lane.outages == 0) {
     obs::Log(
         obs::Level::kWarning, "a lane waits",

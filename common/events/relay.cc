@@ -31,7 +31,8 @@ constexpr int kFindMax = 256;               // tenants per look
 constexpr size_t kPokedMax = 1024;          // beyond, a look finds them
 constexpr size_t kLanesKnownMax = 100'000;  // lanes that certainly exist
 
-// Leaps from tenant to tenant along the index of unnumbered rows, so that a tenant's backlog does not make the look slow.
+// Leaps from tenant to tenant along the index of unnumbered rows, so that a tenant's backlog does not make the look
+// slow.
 const pg::Statement kFindTenants{"events.find_unnumbered",
                                  R"sql(
 WITH RECURSIVE found AS (

@@ -62,7 +62,7 @@ class Service {
   // Registers a method when the service is constructed; used by the macros below.
   struct Registration {
     template <typename S, typename Req, typename Res>
-    Registration(S* service, const char* name, Async<Res> (S::*handler)(Call&, const Req&));
+    Registration(S* service, const char* name, asio::awaitable<absl::StatusOr<Res>> (S::*handler)(Call&, const Req&));
     template <typename S, typename Req, typename Res>
     Registration(S* service, const char* name, Async<> (S::*handler)(Call&, const Req&, Stream<Res>&));
   };
@@ -82,7 +82,7 @@ class Service {
 // ---- implementation of the templates ----
 
 template <typename S, typename Req, typename Res>
-Service::Registration::Registration(S* service, const char* name, Async<Res> (S::*handler)(Call&, const Req&)) {
+Service::Registration::Registration(S* service, const char* name, asio::awaitable<absl::StatusOr<Res>> (S::*handler)(Call&, const Req&)) {
   static_cast<Service*>(service)->methods_.push_back(
       {name, &Req::default_instance(), &Res::default_instance(),
        [service, handler](Call& call, const google::protobuf::Message& request) -> Async<std::unique_ptr<google::protobuf::Message>> {
