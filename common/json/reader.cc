@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <type_traits>
 
@@ -114,7 +115,7 @@ struct Bounded {
   Document& document;
   int depth_max;
   int depth = 0;
-  bool too_deep = false;
+  bool too_deep = false, number_too_big = false;
 
   bool Null() { return document.Null(); }
   bool Bool(bool b) { return document.Bool(b); }
@@ -123,7 +124,22 @@ struct Bounded {
   bool Int64(int64_t i) { return document.Int64(i); }
   bool Uint64(uint64_t u) { return document.Uint64(u); }
   bool Double(double d) { return document.Double(d); }
-  bool RawNumber(const char* s, rapidjson::SizeType n, bool copy) { return document.RawNumber(s, n, copy); }
+  // RapidJSON 1.1's own conversion of doubles lets infinity through and rounds; the grammar it has checked.
+  bool RawNumber(const char* s, rapidjson::SizeType n, bool) {
+    const char* const end = s + n;
+    if (std::all_of(s, end, [](char c) { return c == '-' || absl::ascii_isdigit(c); }) && *s != '-') {
+      uint64_t whole = 0;
+      if (std::from_chars(s, end, whole).ec == std::errc()) return document.Uint64(whole);
+    } else if (int64_t whole = 0; std::from_chars(s, end, whole).ptr == end && whole != 0) {  // -0 is a double
+      return document.Int64(whole);
+    }
+    double number = 0;
+    if (std::from_chars(s, end, number).ec == std::errc::result_out_of_range) {
+      number = std::strtod(std::string(s, n).c_str(), nullptr);  // tells too large from too small
+    }
+    number_too_big = !std::isfinite(number);
+    return !number_too_big && document.Double(number);
+  }
   bool String(const char* s, rapidjson::SizeType n, bool copy) { return document.String(s, n, copy); }
   bool Key(const char* s, rapidjson::SizeType n, bool copy) { return document.Key(s, n, copy); }
   bool StartObject() { return Enter() && document.StartObject(); }
@@ -175,7 +191,7 @@ struct Parsed {
     buffer.assign(text.data(), text.size());
     escapes = text.find("\\u") != absl::string_view::npos;
     constexpr unsigned kFlags =
-        rapidjson::kParseInsituFlag | rapidjson::kParseIterativeFlag | rapidjson::kParseFullPrecisionFlag;
+        rapidjson::kParseInsituFlag | rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag;
     rapidjson::InsituStringStream stream(buffer.data());
     rapidjson::Reader reader;
     Bounded handler{document, options.depth_max};
@@ -186,8 +202,9 @@ struct Parsed {
                                     Position(text, stream.Tell()), ". Make it flatter."));
     }
     if (reader.HasParseError()) {
-      return BodyError(absl::StrCat("The body is no JSON: ", rapidjson::GetParseError_En(reader.GetParseErrorCode()),
-                                    " (", Position(text, reader.GetErrorOffset()), ")"));
+      const auto code = handler.number_too_big ? rapidjson::kParseErrorNumberTooBig : reader.GetParseErrorCode();
+      return BodyError(absl::StrCat("The body is no JSON: ", rapidjson::GetParseError_En(code), " (",
+                                    Position(text, reader.GetErrorOffset()), ")"));
     }
     return absl::OkStatus();
   }
