@@ -1,0 +1,1 @@
+DELETE FROM external_id WHERE tenant_id = $1 AND record_id = $2

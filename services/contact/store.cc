@@ -1,0 +1,194 @@
+#include "services/contact/store.h"
+
+#include <absl/container/flat_hash_set.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_replace.h>
+
+#include "common/base/error.h"
+#include "common/base/phone.h"
+#include "common/base/text.h"
+#include "services/contact/service.h"
+
+namespace crm::contact {
+namespace {
+
+// Fewer characters than a trigram has would walk the whole index.
+constexpr size_t kSubstringLengthMin = 3;
+
+std::string EscapedLike(const std::string& text) {
+  return absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"%", "\\%"}, {"_", "\\_"}});
+}
+
+// `phone = "(5) 555-4729"`: a condition on the key table, whatever the spelling.
+absl::StatusOr<pg::Fragment> KeyCondition(const Call& call, const filter::Compare& compare, const std::string& object,
+                                          const std::string& kind) {
+  if (compare.op == filter::Op::kHas && compare.value.kind == filter::Value::Kind::kAny) {
+    return pg::Fragment{"EXISTS (SELECT 1 FROM record_key_view k WHERE k.record_id = t.id AND k.kind = $1)",
+                        pg::Params().Text(kind)};
+  }
+  if (compare.op != filter::Op::kEqual && compare.op != filter::Op::kNotEqual && compare.op != filter::Op::kHas) {
+    return filter::ErrorAt(compare, absl::StrCat("\"", kind, "\" can be compared with = and != only"));
+  }
+  CRM_TRY(std::string text, filter::TextOf(compare));
+  std::string key = kind == "phone" ? PhoneKey(ParsePhone(text, call.country_code)) : CaseFold(text);
+  const std::string found = "t.id IN (SELECT k.record_id FROM record_key_view k WHERE k.object = $1 AND k.kind = $2 AND k.key = $3)";
+  return pg::Fragment{compare.op == filter::Op::kNotEqual ? "NOT (" + found + ")" : found,
+                      pg::Params().Text(object).Text(kind).Text(key)};
+}
+
+}  // namespace
+
+void AddKeys(pg::Batch& batch, const std::string& object, const Uuid& id,
+             const std::vector<std::pair<std::string, std::string>>& keys) {
+  if (keys.empty()) return;
+  std::vector<std::string> kinds, values;
+  for (const auto& [kind, key] : keys) {
+    kinds.push_back(kind);
+    values.push_back(key);
+  }
+  batch.Add(sql::kInsertKeys,
+            pg::Params().Id(batch.call().tenant()).Text(object).Id(id).TextArray(kinds).TextArray(values));
+}
+
+void AddExternalIds(pg::Batch& batch, const std::string& object, const Uuid& id,
+                    const google::protobuf::RepeatedPtrField<type::v1::ExternalId>& external_ids) {
+  if (external_ids.empty()) return;
+  std::vector<std::string> systems, ids;
+  for (const auto& external : external_ids) {
+    systems.push_back(external.system());
+    ids.push_back(external.id());
+  }
+  batch.Add(sql::kInsertExternalIds,
+            pg::Params().Id(batch.call().tenant()).Text(object).Id(id).TextArray(systems).TextArray(ids));
+}
+
+void AddSearchEntry(pg::Batch& batch, const std::string& object, const Uuid& id, const SearchText& text) {
+  batch.Add(sql::kPutSearchEntry,
+            pg::Params().Id(batch.call().tenant()).Text(object).Id(id).Text(text.name).Text(text.text));
+}
+
+void RemoveKeys(pg::Batch& batch, const Uuid& id) {
+  batch.Add(sql::kDeleteKeys, pg::Params().Id(batch.call().tenant()).Id(id));
+}
+
+void RemoveExternalIds(pg::Batch& batch, const Uuid& id) {
+  batch.Add(sql::kDeleteExternalIds, pg::Params().Id(batch.call().tenant()).Id(id));
+}
+
+Async<std::vector<std::string>> FindByKey(pg::Db& db, const Call& call, std::string object, std::string kind,
+                                          std::string key) {
+  CRM_CO_TRY(pg::Rows rows,
+             co_await db.Read(call, sql::kFindByKey, pg::Params().Text(object).Text(kind).Text(key), pg::Work::kPoint));
+  std::vector<std::string> ids;
+  for (int i = 0; i < rows.size(); ++i) ids.push_back(TypeId(object, rows.Id(i, 0)));
+  co_return ids;
+}
+
+Async<std::vector<std::string>> FindByExternalId(pg::Db& db, const Call& call, std::string object, std::string system,
+                                                 std::string id) {
+  CRM_CO_TRY(pg::Rows rows, co_await db.Read(call, sql::kFindByExternalId,
+                                             pg::Params().Text(object).Text(system).Text(id), pg::Work::kPoint));
+  std::vector<std::string> ids;
+  for (int i = 0; i < rows.size(); ++i) ids.push_back(TypeId(object, rows.Id(i, 0)));
+  co_return ids;
+}
+
+Async<std::vector<std::string>> Search(pg::Db& db, const Call& call, std::string object, std::string query) {
+  const SearchTerms terms = TermsOf(query, call.country_code);
+  if (terms.key.empty()) co_return FieldError("query", "has nothing to search by; type a part of a name, number or address");
+
+  // The arms run in one batch; a search sets plans that use the indexes whatever the statistics say.
+  pg::Batch batch(call);
+  batch.Add(sql::kSearchExact, pg::Params().Text(object).Text(terms.phone).Text(terms.email).Int(kSearchResultsMax));
+  batch.Add(sql::kSearchPrefix,
+            pg::Params().Text(object).Text(EscapedLike(terms.key) + "%").Int(kSearchResultsMax));
+  const bool substring = LengthOf(terms.key) >= kSubstringLengthMin;
+  if (substring) {
+    const auto pattern = [](const std::string& term) { return absl::StrCat("%", EscapedLike(term), "%"); };
+    const std::string latin = LengthOf(terms.latin) >= kSubstringLengthMin ? terms.latin : terms.key;
+    const std::string digits = terms.digits.empty() ? terms.key : terms.digits;
+    batch.Add(sql::kSearchSubstring, pg::Params()
+                                         .Text(object)
+                                         .Text(pattern(terms.key))
+                                         .Text(pattern(latin))
+                                         .Text(pattern(digits))
+                                         .Text(terms.key)
+                                         .Int(kSearchResultsMax));
+    if (object == "contact") {
+      batch.Add(sql::kSearchPrefix, pg::Params().Text("company").Text(EscapedLike(terms.key) + "%").Int(20));
+    }
+  }
+  pg::Db::ReadOptions options;
+  options.work = pg::Work::kList;
+  options.force_custom_plan = true;
+  options.no_seq_scan = true;
+  options.statement_timeout = pg::kListTimeout;
+  CRM_CO_TRY(auto results, co_await db.Read(call, std::move(batch), options));
+
+  std::vector<std::string> ids;
+  absl::flat_hash_set<Uuid> seen;
+  const auto take = [&](const pg::Rows& rows) {
+    for (int i = 0; i < rows.size() && ids.size() < kSearchResultsMax; ++i) {
+      const Uuid id = rows.Id(i, 0);
+      if (seen.insert(id).second) ids.push_back(TypeId(object, id));
+    }
+  };
+  for (size_t i = 0; i < std::min<size_t>(results.size(), 3); ++i) take(results[i]);
+
+  if (results.size() > 3 && !results[3].empty() && ids.size() < kSearchResultsMax) {
+    std::vector<Uuid> companies;
+    for (int i = 0; i < results[3].size(); ++i) companies.push_back(results[3].Id(i, 0));
+    CRM_CO_TRY(pg::Rows employees,
+               co_await db.Read(call, sql::kSearchByCompany, pg::Params().IdArray(companies).Int(kSearchResultsMax),
+                                pg::Work::kList));
+    take(employees);
+  }
+  co_return ids;
+}
+
+google::protobuf::FieldMask PresentFields(const google::protobuf::Message& message) {
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  message.GetReflection()->ListFields(message, &fields);
+  google::protobuf::FieldMask mask;
+  for (const auto* field : fields) {
+    if (field->name() != "id" && field->name() != "etag") mask.add_paths(field->name());
+  }
+  return mask;
+}
+
+Tables::Tables() {
+  const auto by_external_id = [](const std::string& object) {
+    return pg::UniqueKey{
+        "external_id_pkey", object + ".external_ids",
+        pg::Statement{"contact.find_" + object + "_by_any_external_id",
+                      "SELECT e.record_id FROM external_id_view e JOIN unnest($2::text[], $3::text[]) AS k (system, id) "
+                      "ON e.system = k.system AND e.external_id = k.id WHERE e.object = $1 LIMIT 1"},
+        [object](const google::protobuf::Message& record) {
+          std::vector<std::string> systems, ids;
+          const auto* field = record.GetDescriptor()->FindFieldByName("external_ids");
+          for (int i = 0; i < record.GetReflection()->FieldSize(record, field); ++i) {
+            const auto& external =
+                static_cast<const type::v1::ExternalId&>(record.GetReflection()->GetRepeatedMessage(record, field, i));
+            systems.push_back(external.system());
+            ids.push_back(external.id());
+          }
+          return pg::Params().Text(object).TextArray(systems).TextArray(ids);
+        }};
+  };
+  // `phone = "030 74321"` in a filter: any spelling of the number, through the key table.
+  const auto by_key = [](const std::string& object, const std::string& kind) {
+    return pg::FilterField{kind,
+                           [object, kind](const Call& call, const filter::Compare& compare) {
+                             return KeyCondition(call, compare, object, kind);
+                           },
+                           /*personal=*/true};
+  };
+  contacts.AddUniqueKey(by_external_id("contact"));
+  companies.AddUniqueKey(by_external_id("company"));
+  for (const char* kind : {"phone", "email", "messenger"}) {
+    contacts.AddFilterField(by_key("contact", kind));
+    companies.AddFilterField(by_key("company", kind));
+  }
+}
+
+}  // namespace crm::contact

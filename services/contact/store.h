@@ -1,0 +1,113 @@
+// How a contact or company is written and found: the row, its keys, external ids and search entry, and the event, always
+// together. Templates over the two record types; the handlers stay one paragraph each.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/error.h"
+#include "common/base/phone.h"
+#include "common/base/status.h"
+#include "common/base/text.h"
+#include "common/pg/db.h"
+#include "common/pg/table.h"
+#include "services/contact/rules/counterparty.h"
+#include "services/contact/sql.h"
+
+namespace crm::contact {
+
+// A search's candidates: what a page of results can be ranked from.
+inline constexpr int kSearchResultsMax = 100;
+
+// Normalises and stamps a record that is to be made.
+template <typename Record>
+absl::StatusOr<Record> NewRecord(const Call& call, const pg::Table<Record>& table, Record record) {
+  CRM_TRY(Normalize(record, call.country_code));
+  if (record.roles().empty()) record.add_roles(v1::ROLE_CUSTOMER);
+  if (record.lifecycle() == v1::LIFECYCLE_UNSPECIFIED) record.set_lifecycle(v1::LIFECYCLE_POTENTIAL);
+  pg::StampNew(call, table, record);
+  CRM_TRY(pg::CheckCreate(call, table, record));
+  return record;
+}
+
+// The rows beside the record that it is found by.
+void AddKeys(pg::Batch& batch, const std::string& object, const Uuid& id,
+             const std::vector<std::pair<std::string, std::string>>& keys);
+void AddExternalIds(pg::Batch& batch, const std::string& object, const Uuid& id,
+                    const google::protobuf::RepeatedPtrField<type::v1::ExternalId>& external_ids);
+void AddSearchEntry(pg::Batch& batch, const std::string& object, const Uuid& id, const SearchText& text);
+void RemoveKeys(pg::Batch& batch, const Uuid& id);
+void RemoveExternalIds(pg::Batch& batch, const Uuid& id);
+
+inline Uuid UuidOf(const std::string& id) { return ParseId(id)->uuid; }
+
+// Adds a new record with everything that belongs to it.
+template <typename Created, typename Record>
+void AddCreated(pg::Batch& batch, const pg::Table<Record>& table, const Record& record, const Created& event) {
+  const Uuid id = UuidOf(record.id());
+  batch.Insert(table, record);
+  AddKeys(batch, table.prefix(), id, KeysOf(record));
+  AddExternalIds(batch, table.prefix(), id, record.external_ids());
+  AddSearchEntry(batch, table.prefix(), id, SearchTextOf(record));
+  batch.Emit(pg::EventOf(table, "created", record), event);
+}
+
+// Changes a record, and what belongs to it where that differs.
+template <typename Event, typename Record>
+void AddChanged(pg::Batch& batch, const pg::Table<Record>& table, const Record& before, const Record& after,
+                const std::string& what, const Event& event, type::v1::Action action = type::v1::ACTION_UPDATE) {
+  const Uuid id = UuidOf(after.id());
+  table.AddUpdate(batch, before, after, action);
+  if (KeysOf(before) != KeysOf(after)) {
+    RemoveKeys(batch, id);
+    AddKeys(batch, table.prefix(), id, KeysOf(after));
+  }
+  const auto ids = [](const Record& record) {
+    std::string all;
+    for (const auto& external : record.external_ids()) all += external.system() + "\n" + external.id() + "\n";
+    return all;
+  };
+  if (ids(before) != ids(after)) {
+    RemoveExternalIds(batch, id);
+    AddExternalIds(batch, table.prefix(), id, after.external_ids());
+  }
+  if (!(SearchTextOf(before) == SearchTextOf(after))) AddSearchEntry(batch, table.prefix(), id, SearchTextOf(after));
+  pg::NewEvent about = pg::EventOf(table, what, after);
+  about.changed_fields = pg::ChangedFields(before, after);
+  batch.Emit(about, event);
+}
+
+// Ids that have this key, newest first.
+Async<std::vector<std::string>> FindByKey(pg::Db& db, const Call& call, std::string object, std::string kind,
+                                          std::string key);
+Async<std::vector<std::string>> FindByExternalId(pg::Db& db, const Call& call, std::string object, std::string system,
+                                                 std::string id);
+
+// Ids by what a lookup request names: exactly one of phone, email, messenger, external id.
+template <typename Request>
+Async<std::vector<std::string>> FindByAddress(pg::Db& db, const Call& call, const std::string& object,
+                                              const Request& request) {
+  const bool external = !request.external_system().empty() || !request.external_id().empty();
+  const int given = !request.phone().empty() + !request.email().empty() + !request.messenger().empty() + external;
+  if (given != 1) {
+    co_return FieldError("phone", "give exactly one of phone, email, messenger, or external_system with external_id");
+  }
+  if (external) {
+    co_return co_await FindByExternalId(db, call, object, request.external_system(), request.external_id());
+  }
+  if (!request.phone().empty()) {
+    co_return co_await FindByKey(db, call, object, "phone", PhoneKey(ParsePhone(request.phone(), call.country_code)));
+  }
+  if (!request.email().empty()) co_return co_await FindByKey(db, call, object, "email", CaseFold(request.email()));
+  co_return co_await FindByKey(db, call, object, "messenger", CaseFold(request.messenger()));
+}
+
+// The fields that a message has set, as a mask: what an upsert over gRPC without a mask changes.
+google::protobuf::FieldMask PresentFields(const google::protobuf::Message& message);
+
+// Ids that match what was typed, best first: whole phones and addresses, then names that begin so, then (from three
+// characters on) any part of name, address, number; for contacts also by their company's name.
+Async<std::vector<std::string>> Search(pg::Db& db, const Call& call, std::string object, std::string query);
+
+}  // namespace crm::contact

@@ -1,0 +1,12 @@
+// What the deal service hears of others.
+#pragma once
+
+#include "common/events/consumer.h"
+#include "services/deal_pipeline/service.h"
+
+namespace crm::deal_pipeline {
+
+// Tenants and users: settings, the package's pipeline, who belongs to which team.
+void HearIdentity(events::Consumer& consumer, const Tables& tables);
+
+}  // namespace crm::deal_pipeline

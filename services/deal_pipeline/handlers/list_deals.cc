@@ -1,0 +1,11 @@
+#include "common/pg/records.h"
+#include "services/deal_pipeline/service.h"
+
+namespace crm::deal_pipeline {
+
+// Lists deals by filter and order.
+Async<v1::ListDealsResponse> DealService::ListDeals(Call& call, const v1::ListDealsRequest& request) {
+  co_return co_await pg::ListShown(db_, call, deals_, request, &v1::ListDealsResponse::mutable_deals);
+}
+
+}  // namespace crm::deal_pipeline

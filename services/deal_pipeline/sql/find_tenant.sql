@@ -1,0 +1,1 @@
+SELECT country_code, currency_code, administrator_id FROM tenant_view
