@@ -12,6 +12,7 @@ PRESETS = ("dev", "release", "asan", "tsan", "plain")
 # What an edge costs before its like has been measured, in seconds of one core: only their proportions matter.
 COMPILE_SECONDS, LINK_SECONDS, OTHER_SECONDS = 20.0, 1.0, 0.3
 JOB_BYTES = 2 << 30  # a unity unit that sees gRPC and Asio takes up to this much memory to compile
+FAILURES_MAX = 20  # one run names the errors of several files
 REPORT_SECONDS = 20  # between two progress lines where there is no terminal
 
 STATUS = re.compile(r"^\[(\d+)/(\d+)\] (.*)$")
@@ -59,7 +60,7 @@ def cost(description: str) -> float:
 
 def ninja(folder: Path, targets: list[str], title: str) -> None:
     environment = os.environ | {"NINJA_STATUS": "[%f/%t] ", "CLICOLOR_FORCE": "0"}
-    arguments = ["ninja", "-C", str(folder), "-j", str(jobs()), *targets]
+    arguments = ["ninja", "-C", str(folder), "-j", str(jobs()), "-k", str(FAILURES_MAX), *targets]
     dry = subprocess.run([*arguments, "-n"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     total = sum(cost(match[3]) for line in dry.stdout.splitlines() if (match := STATUS.match(line)))
     log = paths.LOG / f"build-{folder.name}.log"
