@@ -106,12 +106,14 @@ class Migrations(LintTest):
                       "  primary key (tenant_id, id),\n  unique (tenant_id, amount),\n  foreign key (tenant_id, id) references company (tenant_id, id)\n) partition by hash (tenant_id);\n"
                       "create unique index on contact (tenant_id, lower(email));\ncreate index on contact (email);\n")
 
+        self.accepted(migrations, self.name, "create table tenant (\n  tenant_id uuid primary key,\n  name text not null\n);\n")
+
     def test_an_exception_says_why(self):
         table = "create table directory (\n  login text not null,\n  primary key (login)\n);\n"
         self.refused(migrations, self.name, table, 3, "primary key starts with login")
-        self.refused(migrations, self.name, "-- lint: no tenant:\n" + table, 4, "primary key starts with login")
-        self.accepted(migrations, self.name, "-- lint: no tenant: finds the tenant of a login\n" + table)
-        self.refused(migrations, self.name, "-- lint: no tenant: finds it\n" + table + table, 8, "primary key starts with login")
+        self.refused(migrations, self.name, "-- No tenant:\n" + table, 4, "primary key starts with login")
+        self.accepted(migrations, self.name, "-- No tenant: finds the tenant of a login\n" + table)
+        self.refused(migrations, self.name, "-- No tenant: finds it\n" + table + table, 8, "primary key starts with login")
 
     def test_types(self):
         def table(column):
@@ -122,7 +124,7 @@ class Migrations(LintTest):
         self.refused(migrations, self.name, table("serial"), 3, "serial")
         self.refused(migrations, self.name, table("integer generated always as identity"), 3, "less than a bigint")
         self.accepted(migrations, self.name, table("timestamptz not null default now()"))
-        self.accepted(migrations, self.name, "-- lint: float: a measured rank\n" + table("real"))
+        self.accepted(migrations, self.name, "-- Inexact: a measured rank\n" + table("real"))
 
     def test_no_triggers(self):
         self.refused(migrations, self.name, "select 1;\ncreate trigger t after insert on contact execute function f();\n", 2, "trigger")

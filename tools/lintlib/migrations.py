@@ -1,5 +1,5 @@
-"""Rules of the schema (DESIGN: "Data rules"), checked on the migrations' text. An exception is a comment right above the
-statement: `-- lint: no tenant: <reason>` or `-- lint: float: <reason>`."""
+"""Rules of the schema (ARCHITECTURE.md), checked on the migrations' text. An exception is a comment right above the
+statement with the words `No tenant: <reason>` or `Inexact: <reason>`."""
 
 import re
 
@@ -7,12 +7,12 @@ from lintlib.tree import Finding, Tree
 
 FILE = re.compile(r"^(.+/migrations)/([^/]+)\.sql$")
 NUMBERED = re.compile(r"^(\d{4})_[a-z][a-z0-9_]*$")
-EXCEPTION = re.compile(r"--\s*lint:\s*(no tenant|float)\s*:\s*\S+", re.IGNORECASE)
+EXCEPTION = re.compile(r"\b(no tenant|inexact):[ \t]*\w", re.IGNORECASE)
 TABLE = re.compile(r"^create\s+(?:unlogged\s+)?table\s+(?:if\s+not\s+exists\s+)?([\w.\"]+)\s*\((.*)\)[^()]*(?:\([^()]*\)[^()]*)*$", re.IGNORECASE | re.DOTALL)
 PARTITION = re.compile(r"^create\s+(?:unlogged\s+)?table\s+(?:if\s+not\s+exists\s+)?\S+\s+partition\s+of\b", re.IGNORECASE)
 INDEX = re.compile(r"^create\s+unique\s+index\s+.*?\bon\s+(?:only\s+)?[\w.\"]+\s*(?:using\s+\w+\s*)?\((.*)", re.IGNORECASE | re.DOTALL)
 KEY = re.compile(r"\b(primary\s+key|unique(?:\s+nulls\s+not\s+distinct)?|foreign\s+key)\s*\(\s*\"?(\w+)", re.IGNORECASE)
-COLUMN_KEY = re.compile(r"^\s*(?!(?:foreign|primary|unique|constraint|check|exclude)\b)\"?\w+\"?\s+[\w\s()\[\],]*?\b(primary\s+key|unique|references)\b(?!\s*\()", re.IGNORECASE)
+COLUMN_KEY = re.compile(r"^\s*(?!(?:foreign|primary|unique|constraint|check|exclude|tenant_id)\b)\"?\w+\"?\s+[\w\s()\[\],]*?\b(primary\s+key|unique|references)\b(?!\s*\()", re.IGNORECASE)
 # Anywhere in a statement: pattern, what is wrong, the fix.
 FORBIDDEN = [
     (re.compile(r"\bcreate\s+(or\s+replace\s+)?(constraint\s+)?trigger\b", re.IGNORECASE), "makes a trigger", "write both rows in the handler's batch, or react to its event"),
@@ -31,7 +31,7 @@ def check(tree: Tree):
     numbers: dict[str, list[tuple[int, str]]] = {}
     for name in tree.matching(".sql"):
         match = FILE.match(name)
-        if not match:
+        if not match or name.startswith("tests/"):
             continue
         numbered = NUMBERED.match(match[2])
         if not numbered:
@@ -52,15 +52,15 @@ def check_text(name: str, text: str):
             if match := pattern.search(statement):
                 yield Finding(name, line + statement[:match.start()].count("\n"), what, fix)
         exceptions = {match[1].lower() for match in EXCEPTION.finditer(comment)}
-        if "float" not in exceptions and (match := FLOAT.search(statement)) and re.match(r"(create|alter)\s+(unlogged\s+)?table", statement, re.IGNORECASE):
+        if "inexact" not in exceptions and (match := FLOAT.search(statement)) and re.match(r"(create|alter)\s+(unlogged\s+)?table", statement, re.IGNORECASE):
             yield Finding(name, line + statement[:match.start()].count("\n"), "has a floating-point column",
-                          "use numeric; where the value is truly inexact, say why above: -- lint: float: <reason>")
+                          "use numeric; where the value is truly inexact, say why above: -- Inexact: <reason>")
         if "no tenant" not in exceptions:
             yield from check_keys(name, line, statement)
 
 
 def check_keys(name: str, line: int, statement: str):
-    hint = "put tenant_id first; where there is no tenant, say why above: -- lint: no tenant: <reason>"
+    hint = "put tenant_id first; where there is no tenant, say why above: -- No tenant: <reason>"
     if PARTITION.match(statement):
         return
     table = TABLE.match(statement)

@@ -14,7 +14,7 @@ LOCAL = [
     (re.compile(r"\b(registry\.npmjs\.org|deb\.debian\.org|snapshot\.debian\.org|pypi\.org|files\.pythonhosted\.org)\b"),
      "the host of a package registry", "leave the host to apt's and npm's own settings (npm: omit-lockfile-registry-resolved)"),
 ]
-LEFT_OVER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+LEFT_OVER = re.compile(r"\b(TODO|FIXME|HACK)\b")
 TENANT_SETTING = re.compile(r"\bset\s+(session\s+)?app\.", re.IGNORECASE)
 
 
