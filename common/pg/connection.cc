@@ -1,6 +1,5 @@
 #include "common/pg/connection.h"
 
-#include <absl/random/random.h>
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <libpq-fe.h>
@@ -9,6 +8,7 @@
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
 #include <cstring>
+#include <random>
 #include <utility>
 
 #include "common/base/error.h"
@@ -217,8 +217,9 @@ void Connection::Failed(const std::string& why) {
   ++failures_;
   auto backoff =
       std::min<std::chrono::milliseconds>(link::kBackoffMin * (1 << std::min(failures_ - 1, 6)), link::kBackoffMax);
-  thread_local absl::InsecureBitGen random;
-  backoff = std::chrono::milliseconds(absl::Uniform<int64_t>(random, backoff.count() / 2, backoff.count() + 1));
+  thread_local std::minstd_rand random{std::random_device{}()};
+  backoff =
+      std::chrono::milliseconds(std::uniform_int_distribution<int64_t>(backoff.count() / 2, backoff.count())(random));
   if (failures_ == 1 || failures_ % 10 == 0) {
     obs::Log(obs::Level::kWarning, "no connection to the database",
              {{"connection", options_.name}, {"why", why}, {"attempts", failures_}});
@@ -292,9 +293,9 @@ void Connection::Renew() {
 
 void Connection::Tell(const asio::any_io_executor& executor, Flight& flight) {
   if (!flight.waiter) return;
-  asio::get_associated_cancellation_slot(flight.waiter).clear();
-  asio::post(executor, std::move(flight.waiter));
-  flight.waiter = nullptr;
+  if (flight.waiter->slot.is_connected()) flight.waiter->slot.clear();
+  // Posted, so that the caller never runs within the connection's own work.
+  asio::post(executor, [waiter = std::move(flight.waiter)] { waiter->Resume(); });
 }
 
 void Connection::Leave(const asio::any_io_executor& executor, Flight& flight, absl::Status status) {

@@ -5,8 +5,8 @@
 #include <absl/container/flat_hash_map.h>
 #include <absl/status/status.h>
 
-#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -25,6 +25,13 @@ struct pg_conn;
 struct pg_result;
 
 namespace crm::pg {
+
+// A coroutine that waits; resumed once.
+struct Waiter {
+  virtual ~Waiter() = default;
+  virtual void Resume() = 0;
+  asio::cancellation_slot slot;
+};
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
@@ -59,7 +66,7 @@ struct Flight {
 
   SteadyTime queued;
   bool sent = false;
-  asio::any_completion_handler<void()> waiter;  // who is told; empty when nobody waits
+  std::unique_ptr<Waiter> waiter;  // who is told; empty when nobody waits
 };
 using FlightPtr = std::shared_ptr<Flight>;
 

@@ -1,11 +1,11 @@
 #include "common/pg/pool.h"
 
-#include <absl/random/random.h>
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <random>
 #include <utility>
 
 #include "common/base/error.h"
@@ -23,8 +23,8 @@ absl::Status Overloaded(const char* work, int queue_max) {
       Error(absl::StatusCode::kUnavailable, Reason::ERROR_REASON_OVERLOADED,
             absl::StrCat("more requests wait for the database than can be done in time; send it again later"),
             {{"work", work}, {"limit", std::to_string(queue_max)}});
-  thread_local absl::InsecureBitGen random;
-  SetRetryDelay(status, std::chrono::milliseconds(absl::Uniform<int64_t>(random, 200, 600)));
+  thread_local std::minstd_rand random{std::random_device{}()};
+  SetRetryDelay(status, std::chrono::milliseconds(std::uniform_int_distribution<int>(200, 600)(random)));
   return status;
 }
 
@@ -57,13 +57,24 @@ Pool::~Pool() {
 
 namespace line {
 
+template <typename Handler>
+struct WaiterOf final : Waiter {
+  explicit WaiterOf(Handler h) : handler(std::move(h)) {}
+  void Resume() override {
+    Handler resumed = std::move(handler);
+    std::move(resumed)();
+  }
+  Handler handler;
+};
+
 // Hands the waiting over to the flight; a cancelled caller leaves it behind.
 template <typename Start>
 asio::awaitable<void> Wait(const asio::any_io_executor& executor, FlightPtr flight, Start start) {
   return asio::async_initiate<const asio::use_awaitable_t<>, void()>(
       [executor, flight = std::move(flight), start = std::move(start)](auto handler) mutable {
         auto slot = asio::get_associated_cancellation_slot(handler);
-        flight->waiter = std::move(handler);
+        flight->waiter = std::make_unique<WaiterOf<decltype(handler)>>(std::move(handler));
+        flight->waiter->slot = slot;
         if (slot.is_connected()) {
           slot.assign([executor, weak = std::weak_ptr<Flight>(flight)](asio::cancellation_type) {
             if (FlightPtr left = weak.lock()) {
@@ -71,8 +82,7 @@ asio::awaitable<void> Wait(const asio::any_io_executor& executor, FlightPtr flig
               if (left->outcome != Flight::Outcome::kPending || !left->waiter) return;
               left->outcome = Flight::Outcome::kLeft;
               left->status = Left();
-              asio::post(executor, std::move(left->waiter));
-              left->waiter = nullptr;
+              asio::post(executor, [waiter = std::move(left->waiter)] { waiter->Resume(); });
             }
           });
         }
