@@ -58,9 +58,10 @@ const char* Flaw(absl::string_view address) {
 
 absl::StatusOr<std::string> NormalizeEmail(absl::string_view text, absl::string_view field) {
   // Bounded first: the text may be any size. Case folding keeps it within three times as many bytes.
-  const std::string address = text.size() > emails::kAddressMax * 4 ? std::string(text) : CaseFold(Squeezed(text));
+  const bool foldable = text.size() <= emails::kAddressMax * 4 && IsUtf8(text);
+  const std::string address = foldable ? CaseFold(Squeezed(text)) : std::string(text);
   if (const char* flaw = emails::Flaw(address)) {
-    const std::string shown = IsUtf8(text) ? Truncated(Squeezed(text), emails::kShownMax) : std::string("the text");
+    const std::string shown = Squeezed(Truncated(text, emails::kShownMax));
     return FieldError(std::string(field), absl::StrCat("\"", shown, "\" ", flaw, ": write it like name@example.com"));
   }
   return address;

@@ -811,7 +811,7 @@ absl::StatusOr<std::vector<Uuid>> IdsOf(const Compare& compare, const Call& call
 
 absl::StatusOr<std::string> DateOf(const Compare& compare, const Call& call) {
   CRM_TRY(const absl::CivilDay day, DayOf(compare, call));
-  return FormatDate(day);
+  return DateText(day);
 }
 
 absl::StatusOr<TimeRange> TimeRangeOf(const Compare& compare, const Call& call) {

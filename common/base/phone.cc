@@ -7,7 +7,9 @@
 #include <unicode/locid.h>
 #include <unicode/unistr.h>
 
-#include <algorithm>
+#include <list>
+#include <string>
+#include <vector>
 
 #include "common/base/text.h"
 
@@ -23,16 +25,16 @@ struct Alias {
   const char* name;
   const char* region;
 };
-// What people write and CLDR does not list as a name, in the form of Key().
+// What people write and CLDR does not list as a name.
 constexpr Alias kAliases[] = {
     {"usa", "US"},
-    {"u s", "US"},
-    {"u s a", "US"},
+    {"u.s.", "US"},
+    {"u.s.a.", "US"},
     {"united states of america", "US"},
     {"america", "US"},
     {"estados unidos de america", "US"},
     {"uk", "GB"},
-    {"u k", "GB"},
+    {"u.k.", "GB"},
     {"great britain", "GB"},
     {"britain", "GB"},
     {"england", "GB"},
@@ -63,8 +65,8 @@ constexpr Alias kAliases[] = {
     {"cape verde", "CV"},
     {"viet nam", "VN"},
     {"turkey", "TR"},
-    {"p r china", "CN"},
-    {"peoples republic of china", "CN"},
+    {"p.r. china", "CN"},
+    {"people's republic of china", "CN"},
     {"republic of china", "TW"},
 };
 
@@ -79,9 +81,7 @@ std::string Key(absl::string_view name) {
   for (char& c : key) {
     if (absl::ascii_ispunct(static_cast<unsigned char>(c))) c = ' ';
   }
-  key = Squeezed(key);
-  key.erase(std::remove(key.begin(), key.end(), '\''), key.end());
-  return key;
+  return Squeezed(key);
 }
 
 // Made at the first use, in a few tens of milliseconds.
@@ -92,7 +92,7 @@ const absl::flat_hash_map<std::string, std::string>& Regions() {
     std::vector<std::string> codes;
     for (const char* const* code = icu::Locale::getISOCountries(); *code != nullptr; ++code) codes.emplace_back(*code);
     for (const auto& code : codes) map->emplace(Key(code), code);
-    for (const auto& alias : kAliases) map->emplace(alias.name, alias.region);
+    for (const auto& alias : kAliases) map->emplace(Key(alias.name), alias.region);
     for (const auto& code : codes) map->emplace(Key(icu::Locale("", code.c_str()).getISO3Country()), code);
     for (const char* language : kLanguages) {
       const icu::Locale reader(language);
@@ -115,15 +115,31 @@ Phone ParsePhone(absl::string_view text, absl::string_view default_region) {
   phone.number = Squeezed(text);
   if (phone.number.empty() || phone.number.size() > phones::kTextMax || !IsClean(phone.number)) return phone;
   const auto& util = *phones::PhoneNumberUtil::GetInstance();
+  std::string region = default_region.empty() ? "ZZ" : absl::AsciiStrToUpper(default_region);
+  // Odd input, such as a trunk 0 after the country code, formats to an E.164 text that reads as another one: read until
+  // it stays, so that what is stored finds itself.
+  constexpr int kReadingsMax = 3;
   phones::PhoneNumber parsed;
-  const std::string region = default_region.empty() ? "ZZ" : absl::AsciiStrToUpper(default_region);
-  if (util.Parse(phone.number, region, &parsed) != phones::PhoneNumberUtil::NO_PARSING_ERROR) return phone;
-  // Possible, not valid: the library's tables are as old as its package, and a new range is a number too.
-  if (util.IsPossibleNumberWithReason(parsed) != phones::PhoneNumberUtil::IS_POSSIBLE) return phone;
+  std::string text_read = phone.number, e164, extension;
+  for (int i = 0;; ++i) {
+    phones::PhoneNumber read;
+    if (util.Parse(text_read, region, &read) != phones::PhoneNumberUtil::NO_PARSING_ERROR) return phone;
+    // Possible, not valid: the library's tables are as old as its package, and a new range is a number too.
+    if (util.IsPossibleNumberWithReason(read) != phones::PhoneNumberUtil::IS_POSSIBLE) return phone;
+    if (i == 0) extension = read.extension();
+    util.Format(read, phones::PhoneNumberUtil::E164, &e164);
+    if (e164 == text_read) {
+      parsed = read;
+      break;
+    }
+    if (i == kReadingsMax) return phone;
+    text_read = e164;
+    region = "ZZ";
+  }
   phone.recognized = true;
+  phone.number = e164;
+  phone.extension = extension;
   phone.assigned = util.IsValidNumber(parsed);
-  phone.extension = parsed.extension();
-  util.Format(parsed, phones::PhoneNumberUtil::E164, &phone.number);
   util.GetRegionCodeForNumber(parsed, &phone.region);
   if (phone.region == "ZZ" || phone.region == "001") phone.region.clear();
   if (phone.region.empty() && !phone.assigned) {

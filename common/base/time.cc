@@ -108,7 +108,7 @@ absl::StatusOr<absl::Time> ParseTime(absl::string_view text) {
   return time;
 }
 
-std::string FormatTime(absl::Time time) {
+std::string TimeText(absl::Time time) {
   const int64_t micros = absl::ToUnixMicros(time);  // towards the past
   const absl::Time whole = absl::FromUnixMicros(micros);
   const int64_t fraction = (micros % 1'000'000 + 1'000'000) % 1'000'000;
@@ -145,7 +145,7 @@ absl::StatusOr<absl::CivilDay> ParseDate(absl::string_view text) {
   return absl::CivilDay(year, month, day);
 }
 
-std::string FormatDate(absl::CivilDay day) {
+std::string DateText(absl::CivilDay day) {
   return absl::StrFormat("%04d-%02d-%02d", day.year(), day.month(), day.day());
 }
 
@@ -227,7 +227,7 @@ absl::CivilDay AddPeriods(absl::CivilDay day, Period period, int count) {
 std::string PeriodName(absl::CivilDay day, Period period) {
   switch (period) {
     case Period::kDay:
-      return FormatDate(day);
+      return DateText(day);
     case Period::kWeek: {
       // A week belongs to the year that has its Thursday (ISO 8601).
       const absl::CivilDay thursday = PeriodStart(day, Period::kWeek) + 3;

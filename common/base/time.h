@@ -17,14 +17,14 @@ namespace crm {
 // ---- moments: RFC 3339, years 0001 to 9999, microseconds as PostgreSQL keeps them ----
 absl::StatusOr<absl::Time> ParseTime(absl::string_view text);
 // UTC with 0, 3 or 6 digits of the second: "2026-11-23T10:15:00.250Z".
-std::string FormatTime(absl::Time time);
+std::string TimeText(absl::Time time);
 // Cut to microseconds, so that a stamp reads the same before and after it was stored.
 google::protobuf::Timestamp ToTimestamp(absl::Time time);
 absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp);
 
 // ---- days: "2026-11-23", years 0001 to 9999 ----
 absl::StatusOr<absl::CivilDay> ParseDate(absl::string_view text);
-std::string FormatDate(absl::CivilDay day);
+std::string DateText(absl::CivilDay day);
 
 // A birthday whose year may be unknown: "1984-05-03" or "--05-03" (ISO 8601:2000, vCard).
 struct PartialDate {
