@@ -281,6 +281,15 @@ inline const char* TakeVarint(const char* p, const char* end, uint64_t& value) {
   return nullptr;
 }
 
+// A tag is a varint of 32 bits: protobuf's parser drops what a fifth byte has beyond them, and so do we.
+inline const char* TakeTag(const char* p, const char* end, uint32_t& tag) {
+  constexpr std::ptrdiff_t kBytesMax = 5;
+  uint64_t value = 0;
+  const char* const after = TakeVarint(p, end, value);
+  tag = static_cast<uint32_t>(value);
+  return after == nullptr || after - p > kBytesMax || tag >> 3 == 0 ? nullptr : after;
+}
+
 template <typename T>
 inline const char* TakeFixed(const char* p, const char* end, uint64_t& value) {
   if (end - p < static_cast<std::ptrdiff_t>(sizeof(T))) return nullptr;
@@ -301,7 +310,7 @@ inline const char* TakeBytes(const char* p, const char* end, const char*& data, 
 }
 
 // Takes a value of any wire type; groups are skipped whole.
-const char* TakeValue(const char* p, const char* end, uint64_t tag, Slot& slot, int depth) {
+const char* TakeValue(const char* p, const char* end, uint32_t tag, Slot& slot, int depth) {
   switch (tag & 7) {
     case kVarint:
       return TakeVarint(p, end, slot.value);
@@ -314,8 +323,8 @@ const char* TakeValue(const char* p, const char* end, uint64_t tag, Slot& slot, 
     case kGroupStart:
       if (depth >= kWireDepthMax) return nullptr;
       for (;;) {
-        uint64_t inner = 0;
-        p = TakeVarint(p, end, inner);
+        uint32_t inner = 0;
+        p = TakeTag(p, end, inner);
         if (p == nullptr) return nullptr;
         if ((inner & 7) == kGroupEnd) return inner >> 3 == tag >> 3 ? p : nullptr;
         Slot ignored;
@@ -326,10 +335,6 @@ const char* TakeValue(const char* p, const char* end, uint64_t tag, Slot& slot, 
       return nullptr;
   }
 }
-
-// A tag is a 32-bit varint.
-constexpr std::ptrdiff_t kTagBytesMax = 5;
-bool GoodTag(uint64_t tag) { return tag >> 3 != 0 && tag <= UINT32_MAX; }
 
 // ---- writing ----
 
@@ -394,10 +399,10 @@ bool Job::Scan(const Plan* plan, absl::string_view wire, int depth) {
   const char* const end = p + wire.size();
   while (p < end) {
     const char* const start = p;
-    uint64_t tag = 0;
-    p = TakeVarint(p, end, tag);
-    if (p == nullptr || p - start > kTagBytesMax || !GoodTag(tag)) return Fail(kNoMessage);
-    const int index = plan->IndexOf(static_cast<uint32_t>(tag >> 3));
+    uint32_t tag = 0;
+    p = TakeTag(p, end, tag);
+    if (p == nullptr) return Fail(kNoMessage);
+    const int index = plan->IndexOf(tag >> 3);
     const auto wire_type = static_cast<WireType>(tag & 7);
     // A field of another wire type than ours counts as unknown, as in protobuf.
     if (index < 0 ||
@@ -426,9 +431,9 @@ template <typename Each>
 bool Job::ForEach(const FieldPlan& field, const Slot& slot, Each each) {
   const char* p = slot.first;
   while (p < slot.last) {  // Scan has seen that these bytes are well-formed
-    uint64_t tag = 0;
+    uint32_t tag = 0;
     Slot one;
-    p = TakeVarint(p, slot.last, tag);
+    p = TakeTag(p, slot.last, tag);
     p = TakeValue(p, slot.last, tag, one, 0);
     if (tag >> 3 != field.number) continue;
     if ((tag & 7) == field.wire_type) {
