@@ -268,9 +268,11 @@ class Compiler {
             return range.moment() ? at(" > ", range.begin) : at(" >= ", range.end);
           case Op::kGreaterEqual:
             return at(" >= ", range.begin);
-          default:
+          default: {
             if (range.moment()) return at(" = ", range.begin);
-            return absl::StrCat("(", at(" >= ", range.begin), " AND ", at(" < ", range.end), ")");
+            std::string begin = at(" >= ", range.begin);
+            return absl::StrCat("(", begin, " AND ", at(" < ", range.end), ")");
+          }
         }
       }
       case Kind::kTextArray:

@@ -408,7 +408,7 @@ RecordTable::Impl::Impl(const Descriptor* d, std::string schema_name)
                             soft ? " AND t.delete_time IS NULL" : "", scope(3));
       };
       get_as_of[n] = {absl::StrCat(base, ".get_as_of", kNarrowNames[n]),
-                      absl::StrCat(arm(view, ""), " UNION ALL ", arm(history_view, " AND t.superseded_time > $2"))};
+                      absl::StrCat(arm(view, ""), " UNION ALL ", arm(history_view, " AND t.valid_until > $2"))};
     }
     const auto shown = [&](const std::string& field) {
       return field.empty() ? std::string("''") : absl::StrCat("t.", field, "::text");
@@ -438,11 +438,11 @@ RecordTable::Impl::Impl(const Descriptor* d, std::string schema_name)
     // commits.
     keep_history = {absl::StrCat(base, ".keep_history"),
                     absl::StrCat("INSERT INTO ", table, "_history (tenant_id, ", absl::StrJoin(names, ", "),
-                                 ", superseded_time, superseded_by) SELECT t.tenant_id, ", select_list,
+                                 ", valid_until, superseded_by) SELECT t.tenant_id, ", select_list,
                                  ", $4::timestamptz, $5::text FROM ", table,
                                  " t WHERE t.tenant_id = $1 AND t.id = $2 AND t.revision = $3 ON CONFLICT DO NOTHING")};
     read_history = {absl::StrCat(base, ".read_history"),
-                    absl::StrCat("SELECT ", select_list, ", t.superseded_time, t.superseded_by FROM ", history_view,
+                    absl::StrCat("SELECT ", select_list, ", t.valid_until, t.superseded_by FROM ", history_view,
                                  " t WHERE t.id = $1 AND t.revision < $2 ORDER BY t.revision DESC LIMIT $3")};
   }
 }
@@ -857,6 +857,11 @@ void KeepHistory(const RecordTable::Impl& impl, const Message& before, absl::Tim
 
 void RecordTable::AddUpdate(Batch& batch, const Message& before, const Message& after, type::v1::Action action) const {
   const Call& call = batch.call();
+  if (const auto* deleted = impl_->known.delete_time; deleted != nullptr && action == type::v1::ACTION_UPDATE) {
+    if (before.GetReflection()->HasField(before, deleted) != after.GetReflection()->HasField(after, deleted)) {
+      action = type::v1::ACTION_DELETE;
+    }
+  }
   auto narrow = impl_->NarrowFor(call, action);
   if (!narrow.ok()) {
     batch.Fail(narrow.status());

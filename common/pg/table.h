@@ -24,10 +24,10 @@
 // allow the actor's kind). create_time and update_time are NOT NULL. A field of type RecordAccess, and one marked
 // `computed`, is no column.
 //
-// A table with history has a twin <table>_history with the same columns and, after them,
-//   superseded_time timestamptz NOT NULL   when the next revision was written (equals that revision's update_time)
-//   superseded_by text NOT NULL            the TypeID of the actor who wrote it
-// and the key (tenant_id, id, revision); it is read through <table>_history_view. Such a message has update_time.
+// A table with history has a twin <table>_history (made by the migration runner, common/pg/migrate.h) with the same
+// columns and `valid_until` (when the next revision was written: that revision's update_time) and `superseded_by` (the
+// TypeID of who wrote it); it is read through <table>_history_view. Such a message has etag and update_time. Lists as
+// of a past moment want the live table's order indexes on the twin too.
 //
 // Rights: for tables marked `owned` every read and the guard of every write is narrowed to the caller's scope: OWN is
 // owner_id = the caller, TEAM is team_id among the caller's teams or OWN. Tables that are not owned leave the check to
@@ -166,7 +166,7 @@ class RecordTable {
   void AddInsert(Batch& batch, const google::protobuf::Message& record) const;
   // Guarded by tenant, id, revision and, for owned tables, by the caller's scope for `action` (ACTION_UNSPECIFIED: no
   // scope; for effects that follow from a right to something else). Stores `after` with the etag and update_time that
-  // Touch gives it. The columns in `lists` of before that cannot change (id, create_time, creator_id) are not written.
+  // Touch gives it; id, create_time and creator_id stay as they are. Setting or clearing delete_time is ACTION_DELETE.
   void AddUpdate(Batch& batch, const google::protobuf::Message& before, const google::protobuf::Message& after,
                  type::v1::Action action = type::v1::ACTION_UPDATE) const;
   // Removes the row itself (soft delete is an update that sets delete_time); guarded as an update, keeps history.

@@ -232,7 +232,7 @@ absl::StatusOr<Query> Compile(const Call& call, const RecordTable& table, const 
     const std::string moment = query.sql.Bind(Params().Time(*args.as_of)) + "::timestamptz";
     query.tables.push_back(impl.history_view);
     query.moments = {absl::StrCat("t.update_time <= ", moment),
-                     absl::StrCat("t.update_time <= ", moment, " AND t.superseded_time > ", moment)};
+                     absl::StrCat("t.update_time <= ", moment, " AND t.valid_until > ", moment)};
     query.dynamic = true;
   }
   return query;

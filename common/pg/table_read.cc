@@ -41,6 +41,83 @@ absl::Status Granted(const Call& call, const RecordTable& table, type::v1::Actio
   return RightMissing(table.prefix(), action);
 }
 
+std::string ShownText(const Call& call, const RecordTable::Impl& impl, const std::string& name, const Rows& rows,
+                      int row, int column) {
+  if (rows.IsNull(row, column)) return "";
+  std::string text(rows.Text(row, column));
+  const auto* field = impl.descriptor->FindFieldByName(name);
+  const bool hidden = field != nullptr && InfoOf(field).personal() && !SeesPersonal(call);
+  return hidden && !text.empty() ? absl::StrCat(Truncated(text, 1), "***") : text;
+}
+
+type::v1::Ref RefAt(const Call& call, const RecordTable::Impl& impl, const Rows& rows, int row) {
+  type::v1::Ref ref;
+  ref.set_id(TypeId(impl.prefix, rows.Id(row, 0)));
+  ref.set_type(impl.prefix);
+  ref.set_title(ShownText(call, impl, impl.option.title(), rows, row, 1));
+  ref.set_subtitle(ShownText(call, impl, impl.option.subtitle(), rows, row, 2));
+  ref.set_deleted(rows.Bool(row, 3));
+  if (!rows.IsNull(row, 4)) ref.set_redirect_to(TypeId(impl.prefix, rows.Id(row, 4)));
+  return ref;
+}
+
+// One stored state of a record; how it ended, unless it is the living one.
+struct Version {
+  std::unique_ptr<Message> record;
+  absl::Time valid_until;
+  std::string superseded_by;
+};
+
+absl::StatusOr<Version> VersionAt(const RecordTable& table, const Rows& rows, int row, bool superseded) {
+  Version version;
+  version.record.reset(google::protobuf::MessageFactory::generated_factory()->GetPrototype(table.descriptor())->New());
+  CRM_TRY(table.Read(rows, row, *version.record));
+  if (superseded) {
+    const int time_column = static_cast<int>(table.impl().columns.size());
+    version.valid_until = rows.Time(row, time_column);
+    version.superseded_by = std::string(rows.Text(row, time_column + 1));
+  }
+  return version;
+}
+
+absl::StatusOr<std::vector<type::v1::Revision>> RevisionsOf(const Call& call, const RecordTable& table,
+                                                            const Rows& live, const Rows& old, int64_t below,
+                                                            int limit) {
+  const auto& impl = table.impl();
+  std::vector<Version> versions;  // newest first
+  CRM_TRY(Version living, VersionAt(table, live, 0, false));
+  const uint32_t newest = RevisionOf(*living.record);
+  if (newest < below) versions.push_back(std::move(living));
+  for (int row = 0; row < old.size(); ++row) {
+    CRM_TRY(Version version, VersionAt(table, old, row, true));
+    // The two reads are two moments: what lived in the first may be superseded in the second.
+    if (RevisionOf(*version.record) < newest) versions.push_back(std::move(version));
+  }
+  std::vector<type::v1::Revision> revisions;
+  for (size_t i = 0; i < versions.size() && static_cast<int>(i) < limit; ++i) {
+    const Message& after = *versions[i].record;
+    auto& revision = revisions.emplace_back();
+    revision.set_etag(absl::StrCat(RevisionOf(after)));
+    if (i + 1 == versions.size()) {
+      *revision.mutable_time() = ToTimestamp(TimeOf(after, impl.known.update_time));
+      revision.set_actor_id(StringOf(after, impl.known.creator_id));
+      continue;
+    }
+    const Message& before = *versions[i + 1].record;
+    *revision.mutable_time() = ToTimestamp(versions[i + 1].valid_until);
+    revision.set_actor_id(versions[i + 1].superseded_by);
+    for (const auto& name : ChangedFields(before, after)) {
+      const auto* field = impl.descriptor->FindFieldByName(name);
+      auto* change = revision.add_changes();
+      change->set_field(name);
+      if (!SeesPersonal(call) && HasPersonal(field)) continue;
+      CRM_TRY(json::AppendField(before, field, *change->mutable_old_value()));
+      CRM_TRY(json::AppendField(after, field, *change->mutable_new_value()));
+    }
+  }
+  return revisions;
+}
+
 }  // namespace
 }  // namespace record
 
@@ -129,22 +206,8 @@ Async<std::vector<type::v1::Ref>> RefsOf(Db& db, const Call& call, const RecordT
   params.IdArray(uuids);
   impl.AddScopeParams(call, *narrow, params);
   CRM_CO_TRY(const Rows rows, co_await db.Read(call, impl.get_refs[*narrow], std::move(params)));
-  const auto hidden = [&](const std::string& name) {
-    const auto* field = impl.descriptor->FindFieldByName(name);
-    return field != nullptr && record::InfoOf(field).personal() && !record::SeesPersonal(call);
-  };
-  const auto shown = [&](int row, int column, const std::string& name) {
-    std::string text(rows.Text(row, column));
-    return hidden(name) && !text.empty() ? absl::StrCat(Truncated(text, 1), "***") : text;
-  };
   for (int row = 0; row < rows.size(); ++row) {
-    auto& ref = refs.emplace_back();
-    ref.set_id(TypeId(impl.prefix, rows.Id(row, 0)));
-    ref.set_type(impl.prefix);
-    if (!rows.IsNull(row, 1)) ref.set_title(shown(row, 1, impl.option.title()));
-    if (!rows.IsNull(row, 2)) ref.set_subtitle(shown(row, 2, impl.option.subtitle()));
-    ref.set_deleted(rows.Bool(row, 3));
-    if (!rows.IsNull(row, 4)) ref.set_redirect_to(TypeId(impl.prefix, rows.Id(row, 4)));
+    refs.push_back(record::RefAt(call, impl, rows, row));
   }
   co_return refs;
 }
@@ -166,51 +229,7 @@ Async<std::vector<type::v1::Revision>> History(Db& db, const Call& call, const R
   const Rows& live = results.at(0);
   const Rows& old = results.at(1);
   if (live.empty()) co_return NotFound(id);
-
-  struct Version {
-    std::unique_ptr<Message> record;
-    absl::Time superseded_time;
-    std::string superseded_by;
-  };
-  std::vector<Version> versions;  // newest first
-  const Message* prototype = google::protobuf::MessageFactory::generated_factory()->GetPrototype(impl.descriptor);
-  const auto version = [&](const Rows& rows, int row) -> absl::Status {
-    auto& added = versions.emplace_back();
-    added.record.reset(prototype->New());
-    return table.Read(rows, row, *added.record);
-  };
-  CRM_CO_TRY(version(live, 0));
-  if (RevisionOf(*versions.front().record) >= below) versions.clear();
-  const int time_column = static_cast<int>(impl.columns.size());
-  for (int row = 0; row < old.size(); ++row) {
-    CRM_CO_TRY(version(old, row));
-    versions.back().superseded_time = old.Time(row, time_column);
-    versions.back().superseded_by = std::string(old.Text(row, time_column + 1));
-  }
-
-  std::vector<type::v1::Revision> revisions;
-  for (size_t i = 0; i < versions.size() && static_cast<int>(i) < limit; ++i) {
-    const Message& after = *versions[i].record;
-    auto& revision = revisions.emplace_back();
-    revision.set_etag(absl::StrCat(RevisionOf(after)));
-    if (i + 1 == versions.size()) {
-      *revision.mutable_time() = ToTimestamp(record::TimeOf(after, impl.known.update_time));
-      revision.set_actor_id(record::StringOf(after, impl.known.creator_id));
-      continue;
-    }
-    const Message& before = *versions[i + 1].record;
-    *revision.mutable_time() = ToTimestamp(versions[i + 1].superseded_time);
-    revision.set_actor_id(versions[i + 1].superseded_by);
-    for (const auto& name : ChangedFields(before, after)) {
-      const auto* field = impl.descriptor->FindFieldByName(name);
-      auto* change = revision.add_changes();
-      change->set_field(name);
-      if (!record::SeesPersonal(call) && record::HasPersonal(field)) continue;
-      CRM_CO_TRY(json::AppendField(before, field, *change->mutable_old_value()));
-      CRM_CO_TRY(json::AppendField(after, field, *change->mutable_new_value()));
-    }
-  }
-  co_return revisions;
+  co_return record::RevisionsOf(call, table, live, old, below, limit);
 }
 
 Async<> NameExisting(Db& db, const Call& call, const RecordTable& table, absl::Status status, const Message& record) {

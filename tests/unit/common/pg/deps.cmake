@@ -1,0 +1,1 @@
+set(deps crm_pg crm_test_protos)
