@@ -109,6 +109,7 @@ Db::~Db() = default;
 const std::string& Db::schema() const { return impl_->options.schema; }
 
 Async<std::vector<Rows>> Db::Read(const Call& call, Batch batch, ReadOptions options) {
+  CRM_CO_TRY(batch.status());
   Pool& pool = impl_->PoolOf(co_await asio::this_coro::executor, options.work);
   std::vector<Batch::Item> items = std::move(batch.items());
   for (int attempt = 1;; ++attempt) {
@@ -133,6 +134,7 @@ Async<Rows> Db::Read(const Call& call, const Statement& statement, Params params
 }
 
 Async<std::vector<Rows>> Db::Write(const Call& call, Batch batch) {
+  CRM_CO_TRY(batch.status());
   Pool& pool = impl_->PoolOf(co_await asio::this_coro::executor, Work::kWrite);
   std::vector<Batch::Item> items = std::move(batch.items());
   for (int attempt = 1;; ++attempt) {
@@ -148,6 +150,7 @@ Async<std::vector<Rows>> Db::Write(const Call& call, Batch batch) {
 }
 
 Async<std::string> Db::OnceBytes(const Call& call, Batch batch, std::string reply) {
+  CRM_CO_TRY(batch.status());
   if (call.tenant().IsNil()) {
     obs::Log(obs::Level::kError, call, "a write without a tenant: the handler must name the tenant in its Call");
     co_return Error(absl::StatusCode::kInternal, Reason::ERROR_REASON_INTERNAL,
@@ -240,6 +243,10 @@ class LeasedTransaction final : public Transaction {
   }
 
   Async<> Run(Batch batch) override {
+    if (!batch.status().ok()) {
+      status_.Update(batch.status());
+      co_return batch.status();
+    }
     FlightPtr flight = NewFlight(call_, std::move(batch.items()));
     flight->settings = false;
     co_await lease_.Run(flight);
