@@ -245,6 +245,8 @@ Async<std::shared_ptr<const Identity>> Authenticator::Authenticate(absl::string_
     who.role_ids = std::move(claims.roles);
     identity->language = std::move(claims.language);
     identity->time_zone = std::move(claims.time_zone);
+    identity->country = std::move(claims.country);
+    identity->currency = std::move(claims.currency);
     identity->issue_time = claims.issue_time;
     identity->expire_time = claims.expire_time;
   }

@@ -86,6 +86,8 @@ struct Identity {
   Principal principal;
   std::string language;
   std::string time_zone;
+  std::string country;
+  std::string currency;
   absl::Time issue_time;
   absl::Time expire_time;
 };

@@ -18,6 +18,7 @@
 #include "common/base/error.h"
 #include "common/obs/metrics.h"
 #include "common/obs/trace.h"
+#include "common/rpc/wait.h"
 #include "common/rpc/wire.h"
 
 namespace crm::rpc {
@@ -248,7 +249,7 @@ Async<std::string> Client::Impl::Unary(RawCall call) {
     state->request = wire::ToBuffer(call.request);
     for (const auto& [name, value] : call.metadata) state->context.AddMetadata(name, value);
     cin::SetDeadline(state->context, deadline);
-    const grpc::Status status = co_await wire::WaitFor<grpc::Status>([&](auto done, auto slot) {
+    const grpc::Status status = co_await WaitFor<grpc::Status>([&](auto done, auto slot) {
       if (slot.is_connected()) {
         slot.assign([state](asio::cancellation_type) { state->context.TryCancel(); });
       }
@@ -309,7 +310,7 @@ Async<> Client::Impl::Stream(RawCall call, std::function<Async<>(std::string)> o
   {
     Guard guard{stream};
     for (;;) {
-      const bool more = co_await wire::WaitFor<bool>([&](auto done, auto slot) {
+      const bool more = co_await WaitFor<bool>([&](auto done, auto slot) {
         if (slot.is_connected()) slot.assign([stream](asio::cancellation_type) { stream->context.TryCancel(); });
         stream->Read(done);
       });
@@ -323,7 +324,7 @@ Async<> Client::Impl::Stream(RawCall call, std::function<Async<>(std::string)> o
       guard.stream = nullptr;
     }
   }
-  const grpc::Status status = co_await wire::WaitFor<grpc::Status>([&](auto done, auto) { stream->WhenDone(done); });
+  const grpc::Status status = co_await WaitFor<grpc::Status>([&](auto done, auto) { stream->WhenDone(done); });
   if (!own.ok()) co_return own;
   if (status.ok()) co_return absl::OkStatus();
   co_return cin::Translated(status, impl->peer);

@@ -28,10 +28,12 @@
 
 #include "common/base/error.h"
 #include "common/base/status.h"
+#include "common/base/time.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 #include "common/obs/trace.h"
 #include "common/rpc/validation.h"
+#include "common/rpc/wait.h"
 #include "common/rpc/wire.h"
 
 namespace crm::rpc {
@@ -123,16 +125,6 @@ std::string LanguageOf(absl::string_view header) {
     if (tag == "en" || tag == "ru" || tag == "he" || tag == "yi") return tag;
   }
   return "";
-}
-
-// An IANA name by its form; whether such a zone exists is for those who compute in it.
-bool IsZoneName(absl::string_view text) {
-  if (text.empty() || text.size() > 64 || !absl::ascii_isalpha(text.front()) || absl::StrContains(text, ".."))
-    return false;
-  for (char c : text) {
-    if (!absl::ascii_isalnum(c) && c != '/' && c != '_' && c != '-' && c != '+') return false;
-  }
-  return true;
 }
 
 absl::Status Overloaded() {
@@ -349,7 +341,7 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public std::enable_
   // Sets principal, language and zone.
   Async<> Identify() {
     std::string language = LanguageOf(View(Header(kLanguageMetadata)));
-    std::string zone = IsZoneName(View(Header(kTimeZoneMetadata))) ? std::string(View(Header(kTimeZoneMetadata))) : "";
+    std::string zone = IsZone(View(Header(kTimeZoneMetadata))) ? std::string(View(Header(kTimeZoneMetadata))) : "";
     if (!authorization_.empty()) {
       CRM_CO_TRY(co_await IdentifyByToken(language, zone));
     } else if (Header(kAnonymousMetadata).empty()) {
@@ -380,8 +372,10 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public std::enable_
     }
     call_.principal = identity->principal;
     call_.token = std::string(token);
+    call_.country_code = identity->country;
+    call_.currency_code = identity->currency;
     if (language.empty()) language = LanguageOf(identity->language);
-    if (zone.empty() && IsZoneName(identity->time_zone)) zone = identity->time_zone;
+    if (zone.empty() && IsZone(identity->time_zone)) zone = identity->time_zone;
     co_return absl::OkStatus();
   }
 
@@ -488,7 +482,7 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public std::enable_
     if (cancelled_.load(std::memory_order_acquire)) co_return absl::CancelledError("the caller has gone");
     if (core_->draining.load(std::memory_order_acquire)) co_return Draining();
     CRM_CO_TRY(Fill(message));
-    const bool ok = co_await wire::WaitFor<bool>([this](auto done, auto) {
+    const bool ok = co_await WaitFor<bool>([this](auto done, auto) {
       write_done_ = done;
       StartWrite(&reply_);
     });
@@ -717,7 +711,7 @@ absl::Status Server::Start() {
 
   const auto& options = core.options;
   impl_->generic = std::make_unique<sin::Generic>(impl_->core);
-  {
+  if (!options.listen.empty()) {
     grpc::ServerBuilder builder;
     builder.AddListeningPort(
         options.listen, wire::ServerCredentials(options.ca_file, options.cert_file, options.key_file), &impl_->port);

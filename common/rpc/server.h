@@ -27,7 +27,7 @@ inline constexpr int kLostRacesMax = 3;
 inline constexpr size_t kKeyBytesMax = 100;
 
 struct ServerOptions {
-  std::string listen;         // "127.0.0.1:7101"; port 0 takes a free one
+  std::string listen;         // "127.0.0.1:7101"; port 0 takes a free one; empty: health alone
   std::string health_listen;  // plaintext grpc.health.v1; empty: none
   std::string ca_file, cert_file, key_file;
   // Unary calls being served; more are refused with OVERLOADED. By Little's law 256 at 10 ms each are 25,600/s, far

@@ -221,6 +221,8 @@ absl::StatusOr<Claims> ReadClaims(const std::string& text) {
   CRM_TRY(text_of("kind", true, &claims.kind));
   CRM_TRY(text_of("lang", false, &claims.language));
   CRM_TRY(text_of("zone", false, &claims.time_zone));
+  CRM_TRY(text_of("country", false, &claims.country));
+  CRM_TRY(text_of("currency", false, &claims.currency));
   CRM_TRY(list_of("teams", "team", &claims.teams));
   CRM_TRY(list_of("roles", "role", &claims.roles));
   CRM_TRY(time_of("iat", true, &claims.issue_time));
@@ -453,6 +455,8 @@ std::string TokenSigner::Sign(const Claims& claims) const {
   if (!claims.teams.empty()) body["teams"] = claims.teams;
   if (!claims.language.empty()) body["lang"] = claims.language;
   if (!claims.time_zone.empty()) body["zone"] = claims.time_zone;
+  if (!claims.country.empty()) body["country"] = claims.country;
+  if (!claims.currency.empty()) body["currency"] = claims.currency;
   std::string text = impl_->header + Base64Url(body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   unsigned char signature[tin::kSignatureBytes];
   size_t length = sizeof signature;

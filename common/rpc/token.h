@@ -33,6 +33,8 @@ struct Claims {
   std::string kind;  // "user" or "api_key"
   std::string language;
   std::string time_zone;
+  std::string country;   // the tenant's, ISO 3166 alpha-2
+  std::string currency;  // the tenant's, ISO 4217
   absl::Time issue_time;
   absl::Time expire_time;
 };
