@@ -41,6 +41,7 @@ class StreamSink {
   virtual ~StreamSink() = default;
   virtual Async<> Write(std::string text) = 0;
   virtual bool closed() const = 0;
+  virtual asio::any_io_executor executor() = 0;  // the connection's loop
   // Called once, on the connection's loop, when the client goes or the server drains.
   virtual void OnClose(std::function<void()> listener) = 0;
 };

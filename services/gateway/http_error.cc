@@ -3,7 +3,7 @@
 #include <absl/strings/str_cat.h>
 
 #include "common/base/error.h"
-#include "services/gateway/path_template.h"
+#include "common/json/json.h"
 
 namespace crm::gateway {
 
@@ -52,50 +52,22 @@ std::string_view CodeName(absl::StatusCode code) {
   return index < std::size(kNames) ? kNames[index] : "UNKNOWN";
 }
 
-void AppendJsonString(std::string& out, std::string_view text) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  out += '"';
-  bool utf8 = IsUtf8(text);
-  for (char c : text) {
-    auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\r') {
-      out += "\\r";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      out += "\\u00";
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
-    } else if (byte >= 0x80 && !utf8) {
-      out += "\xef\xbf\xbd";
-    } else {
-      out += c;
-    }
-  }
-  out += '"';
-}
-
 std::string ErrorJson(const absl::Status& status, std::string_view request_id, unsigned http_status) {
   std::string out = absl::StrCat("{\"error\":{\"code\":", http_status ? http_status : HttpStatus(status), ",\"status\":\"");
   out += CodeName(status.code());
   out += "\",\"message\":";
-  AppendJsonString(out, std::string_view(status.message().data(), status.message().size()));
+  json::AppendString(status.message(), out);
   out += ",\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\":";
   Reason reason = ReasonOf(status);
-  AppendJsonString(out, reason == type::v1::ERROR_REASON_UNSPECIFIED ? std::string(CodeName(status.code())) : ReasonName(reason));
+  json::AppendString(reason == type::v1::ERROR_REASON_UNSPECIFIED ? std::string(CodeName(status.code())) : ReasonName(reason), out);
   out += ",\"domain\":\"crm\",\"metadata\":{";
   bool first = true;
   for (const auto& [key, value] : MetadataOf(status)) {
     if (!first) out += ',';
     first = false;
-    AppendJsonString(out, key);
+    json::AppendString(key, out);
     out += ':';
-    AppendJsonString(out, value);
+    json::AppendString(value, out);
   }
   out += "}}";
   auto violations = ViolationsOf(status);
@@ -104,9 +76,9 @@ std::string ErrorJson(const absl::Status& status, std::string_view request_id, u
     for (size_t i = 0; i < violations.size(); ++i) {
       if (i) out += ',';
       out += "{\"field\":";
-      AppendJsonString(out, violations[i].field);
+      json::AppendString(violations[i].field, out);
       out += ",\"description\":";
-      AppendJsonString(out, violations[i].description);
+      json::AppendString(violations[i].description, out);
       out += '}';
     }
     out += "]}";
@@ -116,7 +88,7 @@ std::string ErrorJson(const absl::Status& status, std::string_view request_id, u
   }
   if (!request_id.empty()) {
     out += ",{\"@type\":\"type.googleapis.com/google.rpc.RequestInfo\",\"request_id\":";
-    AppendJsonString(out, request_id);
+    json::AppendString(absl::string_view(request_id.data(), request_id.size()), out);
     out += '}';
   }
   out += "]}}";

@@ -23,7 +23,4 @@ std::string ErrorJson(const absl::Status& status, std::string_view request_id, u
 // The whole answer, with Retry-After where the error says when to come back and WWW-Authenticate for 401.
 HttpResponse ErrorResponse(const absl::Status& status, std::string_view request_id, unsigned http_status = 0);
 
-// Appends text as a JSON string with its quotes (RFC 8259); bytes that are no UTF-8 become U+FFFD.
-void AppendJsonString(std::string& out, std::string_view text);
-
 }  // namespace crm::gateway

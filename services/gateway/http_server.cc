@@ -152,11 +152,12 @@ class Connection final : public StreamSink, public std::enable_shared_from_this<
     server_->open.erase(this);
   }
 
-  asio::any_io_executor executor() { return stream_.get_executor(); }
-  // On the connection's loop: an idle connection closes, a stream is told to end, a request goes on.
+  asio::any_io_executor executor() override { return stream_.get_executor(); }
+  // On the connection's loop: a stream is told to end, a request goes on, and an idle connection closes when what its
+  // client may just have sent has had time to arrive and be answered.
   void Drain() {
-    if (idle_) stream_.close();
     if (streaming_) MarkClosed();
+    if (idle_) asio::co_spawn(stream_.get_executor(), CloseIfIdle(shared_from_this()), asio::detached);
   }
   void Close() { stream_.close(); }
 
@@ -385,6 +386,13 @@ class Connection final : public StreamSink, public std::enable_shared_from_this<
     }
     self->failed_ = self->streaming_;
     self->MarkClosed();
+  }
+
+  static asio::awaitable<void> CloseIfIdle(std::shared_ptr<Connection> self) {
+    constexpr auto kLastRequest = std::chrono::milliseconds(500);
+    asio::steady_timer timer(self->stream_.get_executor(), kLastRequest);
+    co_await timer.async_wait(kToken);
+    if (self->idle_) self->stream_.close();
   }
 
   void MarkClosed() {

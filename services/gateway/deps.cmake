@@ -1,0 +1,3 @@
+# gzip for answers.
+find_package(ZLIB REQUIRED)
+set(deps ZLIB::ZLIB)

@@ -1,0 +1,627 @@
+#include "services/gateway/gateway.h"
+
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_join.h>
+#include <absl/strings/str_split.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/wire_format_lite.h>
+#include <zlib.h>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <deque>
+#include <nlohmann/json.hpp>
+
+#include "common/base/error.h"
+#include "common/base/status.h"
+#include "common/events/loop.h"
+#include "common/obs/log.h"
+#include "services/gateway/compress.h"
+#include "services/gateway/expand.h"
+#include "services/gateway/http_error.h"
+#include "services/gateway/schema.h"
+#include "services/gateway/sse.h"
+#include "services/gateway/static_files.h"
+#include "services/gateway/together.h"
+#include "services/gateway/transcode.h"
+
+namespace crm::gateway {
+
+namespace pb = google::protobuf;
+
+namespace edge {
+
+constexpr char kSignOut[] = "crm.identity.v1.SessionService.DeleteSession";
+constexpr char kAllowHeaders[] =
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-CSRF-Token, X-Request-Id, X-Timeout, "
+    "X-Initial-Password, Crm-Time-Zone, Accept-Language, Last-Event-ID, traceparent";
+constexpr char kExposeHeaders[] =
+    "ETag, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, Crm-Refs-Missing, Location";
+
+absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
+LimiterOptions LimitsOf(const app::v1::Config::Gateway& config) {
+  LimiterOptions options;
+  if (config.rate_per_second() > 0) options.rate_per_second = config.rate_per_second();
+  if (config.public_per_minute() > 0) options.public_per_minute = config.public_per_minute();
+  return options;
+}
+
+absl::Status SignInFirst() {
+  return Error(absl::StatusCode::kUnauthenticated, type::v1::ERROR_REASON_TOKEN_INVALID,
+               "this address needs a token: sign in at POST /v1/sessions and send it as `Authorization: Bearer`");
+}
+
+absl::Status Overloaded() {
+  absl::Status status = Error(absl::StatusCode::kUnavailable, type::v1::ERROR_REASON_OVERLOADED,
+                              "the gateway has more requests than it can answer in time: send this one again a little later");
+  SetRetryDelay(status, std::chrono::seconds(1));
+  return status;
+}
+
+// The last value of a top-level text field on the wire; empty if it is absent.
+std::string TextField(absl::string_view wire, int number) {
+  using pb::internal::WireFormatLite;
+  std::string out;
+  pb::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(wire.data()), static_cast<int>(wire.size()));
+  while (uint32_t tag = in.ReadTag()) {
+    uint32_t size = 0;
+    if (WireFormatLite::GetTagFieldNumber(tag) == number && WireFormatLite::GetTagWireType(tag) == WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
+      if (!in.ReadVarint32(&size) || !in.ReadString(&out, static_cast<int>(size))) return {};
+    } else if (!WireFormatLite::SkipField(&in, tag)) {
+      return {};
+    }
+  }
+  return out;
+}
+
+// Tells two answers with one etag apart (rights and languages change what is shown of a version). No secret hangs on it.
+std::string Fingerprint(const std::string& text) {
+  const auto* bytes = reinterpret_cast<const Bytef*>(text.data());
+  auto size = static_cast<uInt>(text.size());
+  return absl::StrCat(absl::Hex(crc32(0, bytes, size), absl::kZeroPad8), absl::Hex(adler32(1, bytes, size), absl::kZeroPad8));
+}
+
+// If-None-Match compares weakly (RFC 9110, 13.1.2).
+bool NoneMatch(std::string_view header, const std::string& etag) {
+  for (absl::string_view one : absl::StrSplit(View(header), ',')) {
+    one = absl::StripAsciiWhitespace(one);
+    if (one == "*") return false;
+    absl::ConsumePrefix(&one, "W/");
+    if (one == etag) return false;
+  }
+  return true;
+}
+
+bool HasHeader(const HttpResponse& response, std::string_view name) {
+  for (const auto& header : response.headers) {
+    if (absl::EqualsIgnoreCase(header.first, View(name))) return true;
+  }
+  return false;
+}
+
+std::string SetCookie(const std::string& value, int64_t seconds, bool secure) {
+  return absl::StrCat(kSessionCookie, "=", value, "; Path=/; HttpOnly; SameSite=Lax; Max-Age=", seconds, secure ? "; Secure" : "");
+}
+
+// A server's stream on its way to a browser: messages wait here, few of them, until they are written.
+struct Pipe {
+  explicit Pipe(const asio::any_io_executor& loop) : filled(loop), emptied(loop) {}
+  static constexpr size_t kMax = 16;
+
+  events::Bell filled, emptied;
+  std::deque<std::string> messages;
+  bool closed = false;  // by the client
+  bool done = false;    // by the server
+  absl::Status status;
+  asio::cancellation_signal cancel;
+
+  static Async<> Push(std::shared_ptr<Pipe> pipe, std::string text) {
+    while (pipe->messages.size() >= kMax && !pipe->closed) co_await pipe->emptied.Wait(std::chrono::hours(1));
+    if (pipe->closed) co_return absl::CancelledError("the client has gone");
+    pipe->messages.push_back(std::move(text));
+    pipe->filled.Ring();
+    co_return absl::OkStatus();
+  }
+};
+
+// Runs a server stream and writes it as server-sent events, until one of the two ends.
+asio::awaitable<void> RunPipe(rpc::Client* peer, rpc::RawCall raw, const Api* api, const RpcRoute* route,
+                              std::shared_ptr<Recheck> recheck, std::string request_id, StreamSink& sink) {
+  using Clock = std::chrono::steady_clock;
+  auto pipe = std::make_shared<Pipe>(sink.executor());
+  sink.OnClose([weak = std::weak_ptr(pipe)] {
+    if (auto alive = weak.lock()) {
+      alive->closed = true;
+      alive->filled.Ring();
+      alive->emptied.Ring();
+    }
+  });
+  auto on_message = [pipe, api, route](std::string bytes) -> Async<> {
+    std::string json;
+    absl::Status written = api->writer().Append(route->response, bytes, json);
+    return written.ok() ? Pipe::Push(pipe, std::move(json)) : Pipe::Push(pipe, "null");
+  };
+  asio::co_spawn(sink.executor(), peer->StreamRaw(std::move(raw), on_message),
+                 asio::bind_cancellation_slot(pipe->cancel.slot(), [pipe](std::exception_ptr error, absl::Status status) {
+                   pipe->done = true;
+                   pipe->status = error ? absl::InternalError("the stream broke") : std::move(status);
+                   pipe->filled.Ring();
+                 }));
+  absl::Status end = co_await sink.Write("retry: 2000\n: open\n\n");
+  auto heartbeat = Clock::now() + kHeartbeat;
+  while (end.ok() && !pipe->closed) {
+    if (!pipe->messages.empty()) {
+      std::string text = SseEvent("", "", pipe->messages.front());
+      pipe->messages.pop_front();
+      pipe->emptied.Ring();
+      end = co_await sink.Write(std::move(text));
+      heartbeat = Clock::now() + kHeartbeat;
+      continue;
+    }
+    if (pipe->done) {
+      if (!pipe->status.ok()) co_await sink.Write(SseError(pipe->status, request_id));
+      break;
+    }
+    if (recheck) {
+      absl::Status allowed = co_await recheck->IfDue();
+      if (!allowed.ok()) {
+        co_await sink.Write(SseError(allowed, request_id));
+        break;
+      }
+    }
+    if (Clock::now() >= heartbeat) {
+      end = co_await sink.Write(": still here\n\n");
+      heartbeat = Clock::now() + kHeartbeat;
+    }
+    auto until = recheck ? std::min(heartbeat, recheck->due()) : heartbeat;
+    co_await pipe->filled.Wait(std::max(std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()), std::chrono::milliseconds(1)));
+  }
+  pipe->closed = true;
+  pipe->emptied.Ring();
+  if (!pipe->done) pipe->cancel.emit(asio::cancellation_type::terminal);
+  while (!pipe->done) co_await pipe->filled.Wait(std::chrono::hours(1));
+}
+
+}  // namespace edge
+
+Gateway::Gateway(const app::v1::Config::Gateway& config, const Api& api, Peers peers, rpc::Authenticator& authenticator,
+                 redis::Client* redis, std::vector<asio::any_io_executor> loops)
+    : config_(config),
+      api_(api),
+      peers_(std::move(peers)),
+      callers_(peers_, authenticator),
+      limiter_(edge::LimitsOf(config), redis, loops),
+      live_(api_, peers_, callers_, redis, loops.at(0)),
+      schema_(SchemaJson(api)) {}
+
+asio::awaitable<HttpResponse> Gateway::Handle(HttpRequest& request) {
+  Call call;
+  call.request_id = request.request_id;
+  call.start = absl::Now();
+  request.peer = ClientAddress(request);
+  struct InFlight {
+    std::atomic<int>& count;
+    int now = ++count;
+    ~InFlight() { --count; }
+  } in_flight{in_flight_};
+  HttpResponse response;
+  if (in_flight.now > kInFlightMax) {
+    response = ErrorResponse(edge::Overloaded(), request.request_id);
+  } else {
+    response = co_await Dispatch(request, call);
+  }
+  Finish(request, call, response);
+  co_return response;
+}
+
+HttpResponse Gateway::Refuse(HttpRequest& request, absl::Status status, unsigned http_status) {
+  Call call;
+  call.request_id = request.request_id;
+  if (status.code() == absl::StatusCode::kInternal) {
+    obs::Log(obs::Level::kError, call, "a request failed inside the gateway", {{"request_id", request.request_id}, {"why", status.message()}});
+    status = Error(absl::StatusCode::kInternal, type::v1::ERROR_REASON_INTERNAL, "something broke on our side: quote the request id");
+  }
+  HttpResponse response = ErrorResponse(status, request.request_id, http_status);
+  Finish(request, call, response);
+  return response;
+}
+
+std::string Gateway::ClientAddress(const HttpRequest& request) const {
+  auto trusted = [&](absl::string_view address) {
+    return std::find(config_.trusted_proxies().begin(), config_.trusted_proxies().end(), address) != config_.trusted_proxies().end();
+  };
+  if (!trusted(request.peer)) return request.peer;
+  // From the right, because each proxy appends whom it saw: the first one that is no proxy of ours.
+  std::vector<std::string> hops = absl::StrSplit(edge::View(request.Header("X-Forwarded-For")), ',');
+  for (auto it = hops.rbegin(); it != hops.rend(); ++it) {
+    absl::string_view hop = absl::StripAsciiWhitespace(*it);
+    if (hop.empty() || hop.size() > 45) break;
+    if (!trusted(hop)) return std::string(hop);
+  }
+  return request.peer;
+}
+
+asio::awaitable<HttpResponse> Gateway::Dispatch(HttpRequest& request, Call& call) {
+  if (request.method == "OPTIONS") co_return ServeOptions(request);
+  auto target = api_.Find(request.method, request.path);
+  if (!target.ok()) {
+    if (target.status().code() == absl::StatusCode::kUnimplemented) {
+      HttpResponse response = ErrorResponse(target.status(), request.request_id, 405);
+      response.Set("Allow", absl::StrJoin(api_.AllowedMethods(request.path), ", "));
+      co_return response;
+    }
+    if (target.status().code() == absl::StatusCode::kNotFound && !config_.static_dir().empty() && (request.method == "GET" || request.method == "HEAD") &&
+        absl::StartsWith(request.path, kStaticPrefix)) {
+      auto file = ServeStatic(config_.static_dir(), request.path);
+      if (file.ok()) {
+        file->route = "static";
+        co_return *std::move(file);
+      }
+      co_return ErrorResponse(file.status(), request.request_id);
+    }
+    co_return ErrorResponse(target.status(), request.request_id);
+  }
+  absl::Status headers = ReadCallHeaders(request, call);
+  if (!headers.ok()) co_return ErrorResponse(headers, request.request_id);
+
+  static constexpr const char* kOwnNames[] = {"batch", "schema", "events", "event_topics", "health"};
+  std::string route = target->rpc ? target->rpc->full_name : kOwnNames[static_cast<int>(*target->own)];
+  call.method = route;
+  absl::StatusOr<HttpResponse> answer = absl::UnknownError("");
+  if (target->rpc) {
+    answer = co_await ServeRpc(request, *target->rpc, target->match, call, nullptr);
+  } else {
+    answer = co_await ServeOwn(*target->own, request, target->match, call);
+  }
+  HttpResponse response = answer.ok() ? *std::move(answer) : ErrorResponse(answer.status(), request.request_id);
+  response.route = std::move(route);
+  co_return response;
+}
+
+Async<Caller> Gateway::Admit(const HttpRequest& request, Call& call, Limiter::Headers& headers) {
+  CRM_CO_TRY(Caller caller, co_await callers_.Resolve(request, call));
+  if (caller.anonymous()) co_return edge::SignInFirst();
+  call.principal = caller.identity->principal;
+  call.token = caller.token;
+  CRM_CO_TRY(co_await limiter_.TakeTenant(call.principal.tenant_id(), headers));
+  co_return caller;
+}
+
+Async<HttpResponse> Gateway::ServeRpc(const HttpRequest& request, const RpcRoute& route, const RouteMatch& match, Call call, const Caller* known) {
+  Limiter::Headers headers;
+  auto refused = [&](const absl::Status& status, unsigned http_status = 0) {
+    HttpResponse response = ErrorResponse(status, request.request_id, http_status);
+    response.tenant_id = call.principal.tenant_id();
+    for (auto& header : headers) response.headers.push_back(std::move(header));
+    return response;
+  };
+  Caller caller;
+  if (route.access.public_()) {
+    absl::Status allowed = co_await limiter_.TakeAddress(request.peer, headers);
+    if (!allowed.ok()) co_return refused(allowed);
+  } else if (known) {
+    caller = *known;
+  } else {
+    auto admitted = co_await Admit(request, call, headers);
+    if (!admitted.ok()) co_return refused(admitted.status());
+    caller = *std::move(admitted);
+  }
+
+  unsigned http_status = 0;
+  size_t body_max = config_.body_bytes_max() > 0 ? config_.body_bytes_max() : json::kBytesMax;
+  auto read = ReadRequest(route, match, request, body_max, http_status);
+  if (!read.ok()) co_return refused(read.status(), http_status);
+  auto peer = peers_.Find(route.service);
+  if (!peer.ok()) co_return refused(peer.status());
+
+  rpc::RawCall raw;
+  raw.method = route.full_name;
+  raw.deadline = route.method->server_streaming() ? std::chrono::steady_clock::time_point::max() : call.deadline;
+  raw.metadata = rpc::Client::MetadataOf(call);
+  if (!call.idempotency_key.empty()) raw.metadata.emplace_back("idempotency-key", call.idempotency_key);
+  raw.retriable = route.read_only || !call.idempotency_key.empty();
+  raw.request = std::move(read->bytes);
+  if (route.method->server_streaming()) {
+    HttpResponse response = SseResponse();
+    response.tenant_id = call.principal.tenant_id();
+    for (auto& header : headers) response.headers.push_back(std::move(header));
+    auto recheck = caller.anonymous() ? nullptr : std::make_shared<Recheck>(callers_, caller, call);
+    response.stream = [peer = *peer, raw = std::move(raw), api = &api_, route = &route, recheck, id = request.request_id](StreamSink& sink) {
+      return edge::RunPipe(peer, raw, api, route, recheck, id, sink);
+    };
+    co_return response;
+  }
+  auto bytes = co_await (*peer)->UnaryRaw(raw);
+  if (!bytes.ok() && bytes.status().code() == absl::StatusCode::kUnauthenticated && !caller.secret.empty()) {
+    // A token traded for a key or cookie may be refused before its time (a new signing key, say): trade once more.
+    callers_.Forget(caller.secret);
+    auto renewed = co_await callers_.Renew(caller, call);
+    if (renewed.ok()) {
+      caller = *std::move(renewed);
+      call.token = caller.token;
+      raw.metadata = rpc::Client::MetadataOf(call);
+      if (!call.idempotency_key.empty()) raw.metadata.emplace_back("idempotency-key", call.idempotency_key);
+      bytes = co_await (*peer)->UnaryRaw(raw);
+    }
+  }
+  if (!bytes.ok()) co_return refused(bytes.status());
+
+  std::string extra;
+  std::vector<std::string> missing;
+  if (!read->expand.empty()) {
+    auto refs = co_await Expand(api_, peers_, call, route, read->expand, *bytes);
+    if (!refs.ok()) co_return refused(refs.status());
+    extra = absl::StrCat("\"refs\":", refs->json);
+    missing = std::move(refs->missing);
+  }
+  auto answer = Answer(route, request, *std::move(bytes), extra);
+  if (!answer.ok()) {
+    obs::Log(obs::Level::kError, call, "an answer could not be written as JSON", {{"route", route.full_name}, {"why", answer.status().message()}});
+    co_return refused(Error(absl::StatusCode::kInternal, type::v1::ERROR_REASON_INTERNAL, "something broke on our side: quote the request id"));
+  }
+  answer->tenant_id = call.principal.tenant_id();
+  if (!missing.empty()) answer->Set("Crm-Refs-Missing", absl::StrJoin(missing, ", "));
+  for (auto& header : headers) answer->headers.push_back(std::move(header));
+  if (caller.by_cookie && route.full_name == edge::kSignOut && !match.variables.empty()) {
+    const std::string& id = match.variables[0].second;
+    if (id == "current" || id == caller.session_id) {
+      callers_.Forget(caller.secret);
+      answer->Set("Set-Cookie", edge::SetCookie("", 0, config_.secure_cookies()));
+    }
+  }
+  co_return *std::move(answer);
+}
+
+absl::StatusOr<HttpResponse> Gateway::Answer(const RpcRoute& route, const HttpRequest& request, std::string bytes, const std::string& extra) {
+  HttpResponse response;
+  if (route.cookie) {
+    std::string secret = edge::TextField(bytes, route.cookie->number());
+    if (!secret.empty()) {
+      pb::DynamicMessageFactory factory(&api_.pool());
+      std::unique_ptr<pb::Message> message(factory.GetPrototype(route.method->output_type())->New());
+      if (!message->ParseFromString(bytes)) return absl::DataLossError("the service's answer cannot be read");
+      int64_t seconds = 30 * 24 * 3600;
+      const auto* expire = route.method->output_type()->FindFieldByName("expire_time");
+      if (expire && expire->cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE && message->GetReflection()->HasField(*message, expire)) {
+        const pb::Message& time = message->GetReflection()->GetMessage(*message, expire);
+        seconds = time.GetReflection()->GetInt64(time, time.GetDescriptor()->FindFieldByName("seconds")) - absl::ToUnixSeconds(absl::Now());
+      }
+      message->GetReflection()->ClearField(message.get(), route.cookie);
+      bytes = message->SerializeAsString();
+      response.Set("Set-Cookie", edge::SetCookie(secret, std::max<int64_t>(seconds, 0), config_.secure_cookies()));
+    }
+    response.Set("Cache-Control", "no-store");
+  }
+  response.body.reserve(bytes.size() * 2 + 64);
+  CRM_TRY(api_.writer().Append(route.response, bytes, response.body, extra));
+  if (request.method == "GET" || request.method == "HEAD") {
+    std::string etag = route.response_etag ? edge::TextField(bytes, route.response_etag) : "";
+    etag = absl::StrCat("\"", etag, etag.empty() ? "" : ".", edge::Fingerprint(response.body), "\"");
+    std::string_view known = request.Header("If-None-Match");
+    response.Set("ETag", etag);
+    if (!route.cookie) response.Set("Cache-Control", "private, no-cache");
+    if (!known.empty() && !edge::NoneMatch(known, etag)) {
+      response.status = 304;
+      response.body.clear();
+    }
+  } else if (route.response_etag) {
+    std::string etag = edge::TextField(bytes, route.response_etag);
+    if (!etag.empty()) response.Set("ETag", absl::StrCat("\"", etag, "\""));
+  }
+  return response;
+}
+
+Async<HttpResponse> Gateway::ServeOwn(Own own, const HttpRequest& request, const RouteMatch& match, const Call& outer) {
+  HttpResponse response;
+  if (own == Own::kHealth) {
+    response.body = "{\"status\":\"ok\"}";
+    co_return response;
+  }
+  Call call = outer;
+  Limiter::Headers headers;
+  auto admitted = co_await Admit(request, call, headers);
+  if (!admitted.ok()) {
+    response = ErrorResponse(admitted.status(), request.request_id);
+    for (auto& header : headers) response.headers.push_back(std::move(header));
+    co_return response;
+  }
+  unsigned http_status = 0;
+  absl::StatusOr<HttpResponse> answer = absl::UnknownError("");
+  if (request.method == "POST") {
+    absl::Status type = CheckJson(request, http_status);
+    if (!type.ok()) co_return ErrorResponse(type, request.request_id, http_status);
+  }
+  switch (own) {
+    case Own::kBatch:
+      answer = co_await ServeBatch(request, call, *admitted);
+      break;
+    case Own::kSchema: {
+      std::string etag = absl::StrCat("\"", api_.version(), "\"");
+      response.Set("ETag", etag);
+      response.Set("Cache-Control", "private, no-cache");
+      if (!request.query.empty()) {
+        answer = FieldError("query", "this address takes no parameters");
+        break;
+      }
+      if (!request.Header("If-None-Match").empty() && !edge::NoneMatch(request.Header("If-None-Match"), etag)) {
+        response.status = 304;
+      } else {
+        response.body = schema_;
+      }
+      answer = std::move(response);
+      break;
+    }
+    case Own::kEvents:
+      answer = live_.Open(request, call, *admitted);
+      break;
+    case Own::kEventTopics:
+      answer = live_.SetTopics(match.variables.at(0).second, request, *admitted);
+      break;
+    case Own::kHealth:
+      break;
+  }
+  if (!answer.ok()) {
+    response = ErrorResponse(answer.status(), request.request_id);
+  } else {
+    response = *std::move(answer);
+  }
+  response.tenant_id = call.principal.tenant_id();
+  for (auto& header : headers) response.headers.push_back(std::move(header));
+  co_return response;
+}
+
+Async<HttpResponse> Gateway::ServeBatch(const HttpRequest& request, const Call& call, const Caller& caller) {
+  auto wrong = [] {
+    return FieldError("requests", absl::StrCat("must be a list of 1 to ", kBatchMax,
+                                               " reads: {\"requests\": [{\"path\": \"/v1/contacts/contact_...?expand=owner\"}]}"));
+  };
+  auto body = nlohmann::json::parse(request.body, nullptr, false);
+  if (body.is_discarded()) {
+    co_return Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_BODY_INVALID, "the body is no JSON");
+  }
+  if (!body.is_object() || body.size() != 1 || !body.contains("requests") || !body["requests"].is_array()) co_return wrong();
+  auto& list = body["requests"];
+  if (list.empty() || list.size() > kBatchMax) co_return wrong();
+  struct One {
+    HttpRequest request;
+    HttpResponse response;
+  };
+  std::vector<One> all(list.size());
+  for (size_t i = 0; i < list.size(); ++i) {
+    auto& item = list[i];
+    if (!item.is_object() || item.size() != 1 || !item.contains("path") || !item["path"].is_string()) co_return wrong();
+    std::string path = item["path"].get<std::string>();
+    size_t question = path.find('?');
+    HttpRequest& one = all[i].request;
+    one.method = "GET";
+    one.path = path.substr(0, question);
+    if (question != std::string::npos) one.query = path.substr(question + 1);
+    one.request_id = request.request_id;
+    one.start = request.start;
+    one.peer = request.peer;
+  }
+  auto read = [&](size_t i) -> asio::awaitable<void> {
+    One& one = all[i];
+    auto target = api_.Find("GET", one.request.path);
+    if (!target.ok() || !target->rpc || target->rpc->method->server_streaming() || target->rpc->cookie) {
+      one.response = ErrorResponse(target.ok() ? FieldError("path", "cannot be read in a batch: ask for it by itself") : target.status(),
+                                   one.request.request_id, target.ok() ? 0 : HttpStatus(target.status()) == 501 ? 405 : 0);
+      co_return;
+    }
+    Call own = call;
+    own.idempotency_key.clear();
+    own.method = target->rpc->full_name;
+    if (i > 0) {  // the batch itself has taken one
+      absl::Status allowed = co_await limiter_.TakeTenant(call.principal.tenant_id(), one.response.headers);
+      if (!allowed.ok()) {
+        one.response = ErrorResponse(allowed, one.request.request_id);
+        co_return;
+      }
+    }
+    auto answer = co_await ServeRpc(one.request, *target->rpc, target->match, own, &caller);
+    one.response = answer.ok() ? *std::move(answer) : ErrorResponse(answer.status(), one.request.request_id);
+  };
+  co_await Together(all.size(), read);
+  HttpResponse response;
+  response.body = "{\"responses\":[";
+  for (size_t i = 0; i < all.size(); ++i) {
+    absl::StrAppend(&response.body, i ? "," : "", "{\"status\":", all[i].response.status, ",\"body\":", all[i].response.body, "}");
+  }
+  response.body += "]}";
+  response.Set("Cache-Control", "no-store");
+  co_return response;
+}
+
+HttpResponse Gateway::ServeOptions(const HttpRequest& request) {
+  HttpResponse response;
+  std::vector<std::string> methods = request.path == "*" ? std::vector<std::string>{"GET", "HEAD", "POST", "PATCH", "DELETE"} : api_.AllowedMethods(request.path);
+  if (methods.empty()) {
+    return ErrorResponse(api_.Find("GET", request.path).status(), request.request_id);
+  }
+  response.status = 204;
+  methods.push_back("OPTIONS");
+  std::string allow = absl::StrJoin(methods, ", ");
+  response.Set("Allow", allow);
+  if (!request.Header("Access-Control-Request-Method").empty()) {
+    response.Set("Access-Control-Allow-Methods", allow);
+    response.Set("Access-Control-Allow-Headers", edge::kAllowHeaders);
+    response.Set("Access-Control-Max-Age", "7200");
+  }
+  return response;
+}
+
+void Gateway::Finish(const HttpRequest& request, const Call& call, HttpResponse& response) {
+  // Which site may read this: those of the configuration, by their exact origin.
+  std::string_view origin = request.Header("Origin");
+  bool allowed = false;
+  for (const auto& one : config_.cors_origins()) allowed |= one == origin || one == "*";
+  if (!origin.empty() && allowed) {
+    bool any = std::find(config_.cors_origins().begin(), config_.cors_origins().end(), std::string(origin)) == config_.cors_origins().end();
+    response.Set("Access-Control-Allow-Origin", any ? "*" : std::string(origin));
+    if (!any) response.Set("Access-Control-Allow-Credentials", "true");
+    response.Set("Access-Control-Expose-Headers", edge::kExposeHeaders);
+  } else {
+    // Not a preflight's answer, then.
+    auto cors = [](const auto& header) { return absl::StartsWith(header.first, "Access-Control-"); };
+    response.headers.erase(std::remove_if(response.headers.begin(), response.headers.end(), cors), response.headers.end());
+  }
+  response.Set("Vary", "Accept-Encoding, Accept-Language, Authorization, Cookie, Origin");
+  response.Set("X-Content-Type-Options", "nosniff");
+  response.Set("X-Frame-Options", "DENY");
+  response.Set("Referrer-Policy", "no-referrer");
+  response.Set("Cross-Origin-Resource-Policy", "same-origin");
+  if (!edge::HasHeader(response, "Content-Security-Policy")) {
+    response.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+  }
+  if (!edge::HasHeader(response, "Cache-Control")) response.Set("Cache-Control", "no-store");
+  if (config_.secure_cookies()) response.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains");
+
+  // Not with secrets inside: their length would tell about them (BREACH).
+  if (!response.stream && response.body.size() > kCompressFrom && !edge::HasHeader(response, "Set-Cookie") &&
+      AcceptsGzip(request.Header("Accept-Encoding"))) {
+    std::string smaller = Gzip(response.body);
+    if (!smaller.empty()) {
+      response.body = std::move(smaller);
+      response.Set("Content-Encoding", "gzip");
+      for (auto& [name, value] : response.headers) {
+        if (name == "ETag") value = "W/" + value;  // other bytes than without gzip
+      }
+    }
+  }
+  auto time = std::chrono::steady_clock::now() - request.start;
+  const std::string& route = response.route.empty() ? std::string("none") : response.route;
+  Count(route, response.status, time);
+  Call named = call;
+  named.method = route;
+  obs::Log(obs::Level::kInfo, named, "http",
+           {{"method", request.method.substr(0, 20)},
+            {"status", static_cast<int>(response.status)},
+            {"ms", std::chrono::duration<double, std::milli>(time).count()},
+            {"bytes_in", request.body.size()},
+            {"bytes_out", response.body.size()},
+            {"tenant_id", response.tenant_id},
+            {"request_id", request.request_id}});
+}
+
+void Gateway::Count(const std::string& route, unsigned status, std::chrono::steady_clock::duration time) {
+  std::lock_guard lock(metrics_mutex_);
+  auto& metrics = metrics_[route];
+  if (!metrics) {
+    metrics = std::make_unique<RouteMetrics>(RouteMetrics{
+        obs::MakeHistogram("crm_http_request_seconds", "Time from a request's first byte to its answer", {{"route", route}}), {}});
+  }
+  metrics->seconds.Observe(time);
+  auto it = metrics->answers.find(status);
+  if (it == metrics->answers.end()) {
+    it = metrics->answers
+             .emplace(status, obs::MakeCounter("crm_http_requests_total", "Requests by route and status", {{"route", route}, {"status", absl::StrCat(status)}}))
+             .first;
+  }
+  it->second.Add();
+}
+
+}  // namespace crm::gateway

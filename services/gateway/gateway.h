@@ -1,0 +1,78 @@
+// The edge itself: from an HTTP request to its answer. Routes, JSON, rights of access and references come from descriptors;
+// nothing here knows an rpc by name, except those of identity that trade cookies and keys for tokens.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "common/obs/metrics.h"
+#include "common/redis/client.h"
+#include "common/rpc/access.h"
+#include "crm/app/v1/config.pb.h"
+#include "services/gateway/api.h"
+#include "services/gateway/caller.h"
+#include "services/gateway/http.h"
+#include "services/gateway/limiter.h"
+#include "services/gateway/live.h"
+#include "services/gateway/peers.h"
+
+namespace crm::gateway {
+
+class Gateway {
+ public:
+  // Requests under way; beyond it the answer is 503 at once, so that those under way are finished.
+  static constexpr int kInFlightMax = 4096;
+  // Reads in one POST /v1/batch.
+  static constexpr size_t kBatchMax = 20;
+
+  // All references outlive it; `redis` may be null.
+  Gateway(const app::v1::Config::Gateway& config, const Api& api, Peers peers, rpc::Authenticator& authenticator,
+          redis::Client* redis, std::vector<asio::any_io_executor> loops);
+
+  // Answers one request, whatever it is; on any loop.
+  asio::awaitable<HttpResponse> Handle(HttpRequest& request);
+  // The answer to a request that could not be read or that failed.
+  HttpResponse Refuse(HttpRequest& request, absl::Status status, unsigned http_status);
+
+  // The live streams' source; runs on the first loop until cancelled.
+  Async<> RunLive() { return live_.Run(); }
+
+ private:
+  asio::awaitable<HttpResponse> Dispatch(HttpRequest& request, Call& call);
+  Async<HttpResponse> ServeRpc(const HttpRequest& request, const RpcRoute& route, const RouteMatch& match, Call call,
+                               const Caller* known);
+  Async<HttpResponse> ServeOwn(Own own, const HttpRequest& request, const RouteMatch& match, const Call& call);
+  Async<HttpResponse> ServeBatch(const HttpRequest& request, const Call& call, const Caller& caller);
+  Async<HttpResponse> OpenStream(const RpcRoute& route, rpc::RawCall raw, Call call, Caller caller);
+  HttpResponse ServeOptions(const HttpRequest& request);
+  absl::StatusOr<HttpResponse> Answer(const RpcRoute& route, const HttpRequest& request, std::string bytes, const std::string& extra);
+  // The caller of a request that needs one, rate taken.
+  Async<Caller> Admit(const HttpRequest& request, Call& call, Limiter::Headers& headers);
+  // What every answer gets: security headers, CORS, gzip, metrics, log line.
+  void Finish(const HttpRequest& request, const Call& call, HttpResponse& response);
+  std::string ClientAddress(const HttpRequest& request) const;
+  void Count(const std::string& route, unsigned status, std::chrono::steady_clock::duration time);
+
+  const app::v1::Config::Gateway config_;
+  const Api& api_;
+  const Peers peers_;
+  Callers callers_;
+  Limiter limiter_;
+  Live live_;
+  const std::string schema_;
+  std::atomic<int> in_flight_{0};
+
+  struct RouteMetrics {
+    obs::Histogram seconds;
+    absl::flat_hash_map<unsigned, obs::Counter> answers;
+  };
+  std::mutex metrics_mutex_;
+  absl::flat_hash_map<std::string, std::unique_ptr<RouteMetrics>> metrics_;
+};
+
+}  // namespace crm::gateway
