@@ -9,11 +9,12 @@
 //   pg.before_commit=kill          SIGKILL to itself
 //   relay.publish=error            the RETURN forms return UNAVAILABLE; the plain form ignores it
 //   pg.before_commit=delay:250     waits 250 ms (blocks the thread: that is the fault)
-//   pg.before_commit=kill*3        only the third hit since the line was read
+//   pg.before_commit=kill*3        only the third hit in this process since the line was read
 //
-// The file is looked at again at most every 50 ms and read when it has changed; hits are counted anew then. While no
-// file is named, a failpoint costs one relaxed atomic load. A name must be a literal: it is registered at its first
-// hit.
+// Write it aside and rename it, so that nobody reads half of it. It is looked at again at most every 50 ms and read
+// when it has changed; hits are counted anew then. A process that is started again reads it again: take a kill out
+// before. While no file is named, a failpoint costs one relaxed atomic load. A name must be a literal: it is registered
+// at its first hit.
 #pragma once
 
 #include <absl/status/status.h>

@@ -5,6 +5,7 @@
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <limits>
 
 #include "common/base/error.h"
