@@ -2,7 +2,6 @@
 
 import json
 
-from crmlib import paths
 from crmlib.instance import Instance, write
 
 ADMIN = "crm_admin"
@@ -68,6 +67,6 @@ def migrate(instance: Instance, service: str) -> dict:
             "admin_user": ADMIN,
             "admin_password_file": str(instance.secret("admin.password")),
         },
-        "migrations_dir": str(paths.ROOT / "services" / service / "migrations"),
-        "common_migrations_dir": str(paths.ROOT / "common/pg/migrations"),
+        "migrations_dir": str(instance.source / "services" / service / "migrations"),
+        "common_migrations_dir": str(instance.source / "common/pg/migrations"),
     }

@@ -27,6 +27,8 @@ class Instance:
     port_base: int
     build: Path  # with bin/ and crm.binpb
 
+    source = paths.ROOT  # where the migrations are
+
     @staticmethod
     def current(preset: str | None = None) -> "Instance":
         """The one that the environment names. A running or stopped instance remembers its ports and its build."""

@@ -21,8 +21,9 @@ def prepare(instance: Instance) -> None:
     make_ca(instance)
     for service in instance.services:
         make_certificate(instance, service)
-        make_password(instance, f"{service}.password")
-        make_password(instance, f"{service}_worker.password")
+        if service != "gateway":  # has no schema
+            make_password(instance, f"{service}.password")
+            make_password(instance, f"{service}_worker.password")
     for name in ("postgres", "admin", "redis"):
         make_password(instance, f"{name}.password")
     make_signing_key(instance)
@@ -32,7 +33,7 @@ def openssl(*arguments, what: str, **options) -> str:
     return console.command(["openssl", *arguments], what, ADVICE, **options)
 
 
-def days_left(instance: Instance, name: str) -> bool:
+def is_lasting(instance: Instance, name: str) -> bool:
     """True if the certificate is there and does not end within RENEW_DAYS."""
     path = instance.tls(f"{name}.pem")
     return path.exists() and subprocess.run(["openssl", "x509", "-in", path, "-noout", "-checkend", str(RENEW_DAYS * 86400)],
@@ -45,7 +46,7 @@ def new_key(instance: Instance, name: str) -> None:
 
 
 def make_ca(instance: Instance) -> None:
-    if days_left(instance, "ca"):
+    if is_lasting(instance, "ca"):
         return
     new_key(instance, "ca")
     pem = openssl("req", "-x509", "-new", "-key", instance.tls("ca.key"), "-days", CA_DAYS, "-subj", f"/CN=CRM development CA ({instance.name})",
@@ -59,7 +60,7 @@ def make_ca(instance: Instance) -> None:
 
 def make_certificate(instance: Instance, service: str) -> None:
     """CN = the service's name, which is how the others know it; server and client in one."""
-    if days_left(instance, service):
+    if is_lasting(instance, service):
         return
     new_key(instance, service)
     request = openssl("req", "-new", "-key", instance.tls(f"{service}.key"), "-subj", f"/CN={service}", what=f"no certificate could be asked for {service}")

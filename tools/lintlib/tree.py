@@ -4,6 +4,8 @@ import dataclasses
 import subprocess
 from pathlib import Path
 
+SKIPPED = {"build", ".run", "node_modules", "__pycache__"}  # what .gitignore names, where there is no git
+
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
@@ -26,7 +28,7 @@ class Tree:
         if listed.returncode == 0:
             names = set(filter(None, listed.stdout.decode().split("\0")))
         else:
-            names = {str(path.relative_to(root)) for path in root.rglob("*")}
+            names = {str(path.relative_to(root)) for path in root.rglob("*") if not SKIPPED & set(path.relative_to(root).parts)}
         self.files = sorted(name for name in names if (root / name).is_file())
 
     def matching(self, *suffixes: str, under: str = "") -> list[str]:
