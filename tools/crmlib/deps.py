@@ -82,10 +82,11 @@ def has_node() -> bool:
 def as_root(args: list[str]) -> list[str]:
     if os.geteuid() == 0:
         return args
-    if not shutil.which("sudo"):
-        raise console.Failure("installing packages takes root, and there is no sudo",
-                              f"as root: apt-get install -y {' '.join(missing_packages())}; then run this again")
-    return ["sudo", *([] if sys.stdin.isatty() else ["-n"]), *args]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    if not shutil.which("sudo") or not sys.stdin.isatty() and subprocess.run(["sudo", "-n", "true"], **quiet).returncode != 0:
+        raise console.Failure("installing packages takes root, and sudo is not there or wants a password that nobody can type here",
+                              f"run this in a terminal, or as root: apt-get install -y --no-install-recommends {' '.join(missing_packages())}")
+    return ["sudo", *args]
 
 
 def install(names: list[str]) -> None:
