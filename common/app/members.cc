@@ -38,10 +38,6 @@ std::string ValueOf(const google::protobuf::Message& record, const char* name) {
 }  // namespace
 
 void HearMembers(events::Consumer& consumer) {
-  consumer.On<identity::v1::TenantCreated>(
-      [](const events::Heard&, const identity::v1::TenantCreated& created, pg::Batch& batch) -> Async<> {
-        co_return PutMember(batch, created.administrator());
-      });
   consumer.On<identity::v1::UserCreated>(
       [](const events::Heard&, const identity::v1::UserCreated& created, pg::Batch& batch) -> Async<> {
         co_return PutMember(batch, created.user());

@@ -11,6 +11,7 @@
 
 #include "common/base/error.h"
 #include "common/base/status.h"
+#include "common/base/time.h"
 #include "common/obs/log.h"
 #include "common/obs/trace.h"
 #include "common/rpc/client.h"
@@ -106,12 +107,15 @@ Async<> AccessDirectory::Poll() {
     // Every role is taken, known or not: one that is being fetched at this moment must not be overwritten by an older
     // answer without anybody noticing; RightsOf compares versions for that.
     for (const auto& role : changes.roles()) Put(role);
-    for (const auto& id : changes.revoked_ids()) revoked_[id] = now;
+    for (const auto& revocation : changes.revocations()) {
+      absl::Time& time = revoked_.try_emplace(revocation.subject_id(), absl::InfinitePast()).first->second;
+      time = std::max(time, FromTimestamp(revocation.time()));
+    }
     absl::erase_if(revoked_, [&](const auto& entry) { return entry.second + kTokenLifeMax + 2 * kClockLeeway < now; });
     if (roles_.size() > kRolesMax) roles_.clear();
     cursor_ = changes.cursor();
     // Within the lock, so that an older answer of GetRoleGrants cannot slip in between.
-    if (first || !changes.roles().empty() || !changes.revoked_ids().empty()) {
+    if (first || !changes.roles().empty() || !changes.revocations().empty()) {
       version_.fetch_add(1, std::memory_order_acq_rel);
     }
   }
@@ -182,8 +186,8 @@ absl::Status AccessDirectory::CheckRevoked(const std::string& user_id, const std
   for (const auto* id : {&user_id, &session_id}) {
     if (id->empty()) continue;
     auto it = revoked_.find(*id);
-    // A token made clearly after the revocation was heard is a new permission.
-    if (it != revoked_.end() && issue_time <= it->second + kClockLeeway) {
+    // A token dated past the revocation is a new permission.
+    if (it != revoked_.end() && issue_time <= it->second + kRevocationMargin) {
       return Error(absl::StatusCode::kUnauthenticated, type::v1::ERROR_REASON_TOKEN_INVALID,
                    "The session was ended. Sign in again.", {{"why", "revoked"}});
     }
@@ -256,7 +260,7 @@ Async<std::shared_ptr<const Identity>> Authenticator::Authenticate(absl::string_
   CRM_CO_TRY(directory_.CheckRevoked(who.user_id, who.session_id, identity->issue_time));
   entry.identity = identity;
   std::lock_guard lock(mutex_);
-  if (young_.size() >= kKeptMax) {
+  if (young_.size() >= kept_max_) {
     old_ = std::move(young_);
     young_.clear();
   }

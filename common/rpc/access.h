@@ -55,6 +55,10 @@ class AccessDirectory {
   // What the roles grant together. UNAVAILABLE if it cannot be known now.
   Async<std::shared_ptr<const Rights>> RightsOf(Uuid tenant, std::vector<std::string> role_ids);
 
+  // A revocation may have been committed this much later than it is dated (no write lasts longer): tokens issued up to
+  // then may still speak of the state before it. Identity dates newer tokens past it.
+  static constexpr auto kRevocationMargin = absl::Seconds(10);
+
   // UNAVAILABLE if it cannot be known; UNAUTHENTICATED if the user, key or session was revoked after the token was
   // made.
   absl::Status CheckRevoked(const std::string& user_id, const std::string& session_id, absl::Time issue_time) const;
@@ -78,7 +82,7 @@ class AccessDirectory {
   mutable std::mutex mutex_;
   std::string cursor_;
   absl::flat_hash_map<std::string, std::shared_ptr<const Role>> roles_;
-  absl::flat_hash_map<std::string, absl::Time> revoked_;  // id -> when it was heard
+  absl::flat_hash_map<std::string, absl::Time> revoked_;  // id -> when
 };
 
 // A verified caller, with what the token says about language and zone.
@@ -99,7 +103,8 @@ class Authenticator {
   // Identities kept per generation (there are two): a process serves this many callers without verifying again.
   static constexpr size_t kKeptMax = 20'000;
 
-  Authenticator(TokenVerifier& verifier, AccessDirectory& directory) : verifier_(verifier), directory_(directory) {}
+  Authenticator(TokenVerifier& verifier, AccessDirectory& directory, size_t kept_max = kKeptMax)
+      : verifier_(verifier), directory_(directory), kept_max_(kept_max) {}
 
   // UNAUTHENTICATED with TOKEN_INVALID, or UNAVAILABLE if rights cannot be known now. `token` is copied before waiting.
   Async<std::shared_ptr<const Identity>> Authenticate(absl::string_view token, absl::Time now);
@@ -119,6 +124,7 @@ class Authenticator {
   };
   TokenVerifier& verifier_;
   AccessDirectory& directory_;
+  const size_t kept_max_;
   std::mutex mutex_;
   absl::flat_hash_map<Hash, Entry> young_, old_;  // when young is full, it becomes old
 };

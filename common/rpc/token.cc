@@ -91,6 +91,7 @@ class FlatReader final : public nlohmann::json_sax<nlohmann::json> {
 };
 
 bool ReadFlat(const std::string& text, Object& out) {
+  if (text.empty() || text.front() != '{') return false;  // the parser would skip a byte order mark
   FlatReader reader(out);
   return nlohmann::json::sax_parse(text, &reader);
 }

@@ -1,0 +1,1 @@
+INSERT INTO directory (login, owner_tenant, user_id) VALUES ($1, $2, $3)

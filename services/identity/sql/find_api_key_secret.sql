@@ -1,0 +1,1 @@
+SELECT hash FROM api_key_secret_view WHERE key_id = $1

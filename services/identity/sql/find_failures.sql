@@ -1,0 +1,1 @@
+SELECT failure_count, last_time FROM login_failure WHERE login = $1

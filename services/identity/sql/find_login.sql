@@ -1,0 +1,1 @@
+SELECT owner_tenant, user_id FROM directory WHERE login = $1
