@@ -122,7 +122,7 @@ CREATE TABLE session (
   revoke_time           timestamptz,
   PRIMARY KEY (tenant_id, id)
 );
-CREATE INDEX session_user ON session (tenant_id, user_id, create_time);
+CREATE INDEX session_of_user ON session (tenant_id, user_id, create_time);
 
 -- What other processes must hear of within seconds: changed roles (with their grants) and revoked ids.
 CREATE TABLE access_change (
