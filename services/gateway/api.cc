@@ -2,7 +2,6 @@
 
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_replace.h>
 #include <absl/strings/str_split.h>
 #include <openssl/sha.h>
 
@@ -103,7 +102,9 @@ absl::StatusOr<std::unique_ptr<Api>> Api::Load(const std::string& file) {
   std::ifstream in(file, std::ios::binary);
   pb::FileDescriptorSet set;
   if (!in || !set.ParseFromIstream(&in)) {
-    return absl::NotFoundError(absl::StrCat("the descriptor set ", file, " cannot be read: build it (target crm_descriptors) and name it in gateway.descriptors_file"));
+    return absl::NotFoundError(
+        absl::StrCat("the descriptor set ", file,
+                     " cannot be read: build it (target crm_descriptors) and name it in gateway.descriptors_file"));
   }
   return Make(set);
 }
@@ -112,7 +113,9 @@ absl::StatusOr<std::unique_ptr<Api>> Api::Make(const pb::FileDescriptorSet& set)
   std::unique_ptr<Api> api(new Api);
   for (const auto& file : set.file()) {
     const auto* built = api->pool_.BuildFile(file);
-    if (!built) return absl::InvalidArgumentError(absl::StrCat("the descriptor set's file ", file.name(), " does not fit its imports"));
+    if (!built)
+      return absl::InvalidArgumentError(
+          absl::StrCat("the descriptor set's file ", file.name(), " does not fit its imports"));
     api->files_.push_back(built);
   }
   std::string bytes = set.SerializeAsString();
@@ -135,10 +138,12 @@ absl::StatusOr<std::unique_ptr<Api>> Api::Make(const pb::FileDescriptorSet& set)
       const auto* message = file->message_type(i);
       if (!routes::IsRecord(message)) continue;
       const auto& record = message->options().GetExtension(type::v1::record);
-      auto [it, added] = api->records_.try_emplace(record.prefix(), RecordType{record.prefix(), service, message, record, false, record.prefix()});
+      auto [it, added] = api->records_.try_emplace(
+          record.prefix(), RecordType{record.prefix(), service, message, record, false, record.prefix()});
       if (!added) {
-        return absl::AlreadyExistsError(absl::StrCat("the id prefix \"", record.prefix(), "\" belongs to ", it->second.descriptor->full_name(),
-                                                     " and to ", message->full_name(), ": give one of them another"));
+        return absl::AlreadyExistsError(absl::StrCat("the id prefix \"", record.prefix(), "\" belongs to ",
+                                                     it->second.descriptor->full_name(), " and to ",
+                                                     message->full_name(), ": give one of them another"));
       }
     }
     for (int i = 0; i < file->service_count(); ++i) {
@@ -190,8 +195,8 @@ absl::Status Api::AddMethod(const pb::MethodDescriptor* method, const std::strin
   return absl::OkStatus();
 }
 
-absl::Status Api::AddRoute(const pb::MethodDescriptor* method, const std::string& service, const std::string& http_method,
-                           const std::string& path, const std::string& body) {
+absl::Status Api::AddRoute(const pb::MethodDescriptor* method, const std::string& service,
+                           const std::string& http_method, const std::string& path, const std::string& body) {
   auto broken = [&](const std::string& why) {
     return absl::InvalidArgumentError(absl::StrCat(method->full_name(), " (", http_method, " ", path, "): ", why));
   };
@@ -204,7 +209,8 @@ absl::Status Api::AddRoute(const pb::MethodDescriptor* method, const std::string
   route.path = path;
   route.body = body;
   route.access = method->options().GetExtension(type::v1::access);
-  if (route.access.who_case() == type::v1::Access::WHO_NOT_SET) return broken("has no (crm.type.v1.access): say who may call it");
+  if (route.access.who_case() == type::v1::Access::WHO_NOT_SET)
+    return broken("has no (crm.type.v1.access): say who may call it");
   if (route.access.who_case() == type::v1::Access::kService) {
     return broken("is only for services and must have no HTTP route: leave google.api.http out");
   }
@@ -220,24 +226,21 @@ absl::Status Api::AddRoute(const pb::MethodDescriptor* method, const std::string
   if (!body.empty() && (http_method == "GET" || http_method == "DELETE")) return broken("GET and DELETE have no body");
   if (!body.empty() && body != "*") {
     route.body_field = routes::Find(input, body.c_str(), pb::FieldDescriptor::CPPTYPE_MESSAGE);
-    if (!route.body_field) return broken(absl::StrCat("body: \"", body, "\" names no message field of ", input->full_name()));
+    if (!route.body_field)
+      return broken(absl::StrCat("body: \"", body, "\" names no message field of ", input->full_name()));
   }
   if (http_method == "PATCH") {
     route.mask_field = routes::Find(input, "update_mask", pb::FieldDescriptor::CPPTYPE_MESSAGE);
-    if (!route.mask_field || route.mask_field->message_type()->full_name() != "google.protobuf.FieldMask" || !route.body_field) {
+    if (!route.mask_field || route.mask_field->message_type()->full_name() != "google.protobuf.FieldMask" ||
+        !route.body_field) {
       return broken("PATCH needs body: \"<field>\" and a google.protobuf.FieldMask update_mask");
-    }
-  }
-  for (int i = 0; i < input->field_count() && body != "*"; ++i) {
-    const auto* field = input->field(i);
-    if (field->type() == pb::FieldDescriptor::TYPE_STRING && !field->is_repeated() && IsSecretName(field->name())) {
-      route.secrets.emplace_back(absl::StrCat("X-", absl::StrReplaceAll(field->name(), {{"_", "-"}})), field);
     }
   }
   route.etag_field = routes::Find(input, "etag", pb::FieldDescriptor::CPPTYPE_STRING);
   route.request = factory_->GetPrototype(input);
   route.response = writer_->PlanOf(output);
-  if (const auto* etag = routes::Find(output, "etag", pb::FieldDescriptor::CPPTYPE_STRING)) route.response_etag = etag->number();
+  if (const auto* etag = routes::Find(output, "etag", pb::FieldDescriptor::CPPTYPE_STRING))
+    route.response_etag = etag->number();
   route.cookie = routes::Find(output, "cookie_secret", pb::FieldDescriptor::CPPTYPE_STRING);
   route.refs = routes::RefTree(&route.ref_names).Build(output, "", 0, 1);
   routes_.push_back(std::move(route));

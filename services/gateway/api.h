@@ -43,14 +43,11 @@ struct RpcRoute {
   const google::protobuf::Message* request = nullptr;  // prototype
   const json::Writer::Plan* response = nullptr;
   const google::protobuf::FieldDescriptor* body_field = nullptr;
-  const google::protobuf::FieldDescriptor* mask_field = nullptr;   // update_mask, for PATCH
-  const google::protobuf::FieldDescriptor* etag_field = nullptr;   // what If-Match goes to
-  // Secrets of the request that neither path nor body holds: they come by header, "X-Initial-Password" for
-  // initial_password, because addresses end up in logs and histories.
-  std::vector<std::pair<std::string, const google::protobuf::FieldDescriptor*>> secrets;
-  int response_etag = 0;                                           // field number of the answer's etag; 0: none
-  const google::protobuf::FieldDescriptor* cookie = nullptr;       // the answer's cookie_secret, moved to Set-Cookie
-  std::shared_ptr<const RefNode> refs;                             // null: the answer refers to nothing
+  const google::protobuf::FieldDescriptor* mask_field = nullptr;  // update_mask, for PATCH
+  const google::protobuf::FieldDescriptor* etag_field = nullptr;  // what If-Match goes to
+  int response_etag = 0;                                          // field number of the answer's etag; 0: none
+  const google::protobuf::FieldDescriptor* cookie = nullptr;      // the answer's cookie_secret, moved to Set-Cookie
+  std::shared_ptr<const RefNode> refs;                            // null: the answer refers to nothing
   std::set<std::string> ref_names;
 };
 
@@ -70,8 +67,8 @@ enum class Own { kBatch, kSchema, kEvents, kEventTopics, kHealth };
 
 class Api {
  public:
-  // Reads a FileDescriptorSet (with imports, and comments if the schema is to have them). Refuses colliding routes, paths
-  // or bodies that name no field, and routes to rpcs that are only for services: the message names them.
+  // Reads a FileDescriptorSet (with imports, and comments if the schema is to have them). Refuses colliding routes,
+  // paths or bodies that name no field, and routes to rpcs that are only for services: the message names them.
   static absl::StatusOr<std::unique_ptr<Api>> Load(const std::string& file);
   static absl::StatusOr<std::unique_ptr<Api>> Make(const google::protobuf::FileDescriptorSet& set);
 
@@ -112,7 +109,7 @@ class Api {
   std::string version_;
 };
 
-// True for the fields whose values are passwords and secrets: "initial_password".
+// True for the fields whose values are passwords and secrets: "old_password".
 bool IsSecretName(std::string_view name);
 
 // "crm.contact.v1" -> "contact"; empty for the shared packages and everything that is no service's.

@@ -33,7 +33,8 @@ absl::Status CsrfMissing() {
 
 std::string HexSha256(std::string_view text) {
   std::string hex;
-  for (uint8_t byte : rpc::Sha256(absl::string_view(text.data(), text.size()))) absl::StrAppend(&hex, absl::Hex(byte, absl::kZeroPad2));
+  for (uint8_t byte : rpc::Sha256(absl::string_view(text.data(), text.size())))
+    absl::StrAppend(&hex, absl::Hex(byte, absl::kZeroPad2));
   return hex;
 }
 
@@ -54,7 +55,9 @@ Call ExchangeCall(const Call& call) {
   return own;
 }
 
-absl::Time TimeOf(const google::protobuf::Timestamp& time) { return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos()); }
+absl::Time TimeOf(const google::protobuf::Timestamp& time) {
+  return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
+}
 
 }  // namespace caller
 
@@ -112,7 +115,8 @@ Async<Caller> Callers::Resolve(const HttpRequest& request, const Call& call) {
   if (!out.secret.empty()) {
     // What identity's own rules would refuse anyway is not worth a call.
     if (out.secret.size() < 20 || out.secret.size() > 200) {
-      co_return caller::NotAccepted(out.by_cookie ? "the session is over: sign in again" : "this is no API key: make one at /v1/apiKeys");
+      co_return caller::NotAccepted(out.by_cookie ? "the session is over: sign in again"
+                                                  : "this is no API key: make one at /v1/apiKeys");
     }
     auto answer = co_await Trade(out.secret, out.by_cookie, call);
     if (!answer.ok()) co_return caller::Refused(answer.status(), out.by_cookie);
@@ -130,7 +134,8 @@ Async<Caller> Callers::Resolve(const HttpRequest& request, const Call& call) {
 
 Async<std::shared_ptr<const rpc::Identity>> Callers::Identify(Caller& caller, const Call& call) {
   auto identity = co_await authenticator_.Authenticate(caller.token, call.start);
-  if (identity.ok() || caller.secret.empty() || identity.status().code() != absl::StatusCode::kUnauthenticated) co_return identity;
+  if (identity.ok() || caller.secret.empty() || identity.status().code() != absl::StatusCode::kUnauthenticated)
+    co_return identity;
   // A kept token may have been overtaken, by a new signing key or by a revocation: identity has the last word.
   Forget(caller.secret);
   auto traded = co_await Trade(caller.secret, caller.by_cookie, call);

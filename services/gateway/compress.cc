@@ -9,7 +9,8 @@ namespace crm::gateway {
 
 bool AcceptsGzip(std::string_view accept_encoding) {
   double gzip = -1, any = -1;
-  for (absl::string_view part : absl::StrSplit(absl::string_view(accept_encoding.data(), accept_encoding.size()), ',')) {
+  for (absl::string_view part :
+       absl::StrSplit(absl::string_view(accept_encoding.data(), accept_encoding.size()), ',')) {
     std::vector<absl::string_view> pieces = absl::StrSplit(part, ';');
     absl::string_view name = absl::StripAsciiWhitespace(pieces[0]);
     double weight = 1;

@@ -28,8 +28,8 @@ absl::Status Start(app::Runtime& runtime) {
       obs::Log(obs::Level::kWarning, "routes to a service without an address answer 503", {{"service", service}});
     }
   }
-  parts->gateway = std::make_unique<Gateway>(config.gateway(), *parts->api, std::move(peers), runtime.authenticator(), &runtime.redis(),
-                                             runtime.loops());
+  parts->gateway = std::make_unique<Gateway>(config.gateway(), *parts->api, std::move(peers), runtime.authenticator(),
+                                             &runtime.redis(), runtime.loops());
   HttpServerOptions options;
   options.listen = config.listen();
   if (config.gateway().body_bytes_max() > 0) options.body_bytes_max = config.gateway().body_bytes_max();

@@ -26,7 +26,8 @@ absl::Status Broken() { return absl::DataLossError("the service's answer cannot 
 absl::Status CollectRefs(const RefNode& node, absl::string_view wire, const std::vector<std::string>& names,
                          std::set<std::string>& ids) {
   using expand::WireFormatLite;
-  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(wire.data()), static_cast<int>(wire.size()));
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(wire.data()),
+                                            static_cast<int>(wire.size()));
   while (uint32_t tag = in.ReadTag()) {
     if (WireFormatLite::GetTagWireType(tag) != WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
       if (!WireFormatLite::SkipField(&in, tag)) return expand::Broken();
@@ -35,7 +36,8 @@ absl::Status CollectRefs(const RefNode& node, absl::string_view wire, const std:
     uint32_t size = 0;
     if (!in.ReadVarint32(&size)) return expand::Broken();
     int at = in.CurrentPosition();
-    if (!in.Skip(static_cast<int>(size)) || at + static_cast<int64_t>(size) > static_cast<int64_t>(wire.size())) return expand::Broken();
+    if (!in.Skip(static_cast<int>(size)) || at + static_cast<int64_t>(size) > static_cast<int64_t>(wire.size()))
+      return expand::Broken();
     auto it = node.fields.find(WireFormatLite::GetTagFieldNumber(tag));
     if (it == node.fields.end()) continue;
     absl::string_view value = wire.substr(at, size);
@@ -53,7 +55,8 @@ Async<Refs> Expand(const Api& api, const Peers& peers, const Call& call, const R
   std::set<std::string> ids;
   if (route.refs) CRM_CO_TRY(CollectRefs(*route.refs, answer, names, ids));
   if (ids.size() > kExpandMax) {
-    std::string text = absl::StrCat("would answer ", ids.size(), " records, more than ", kExpandMax, ": ask for a smaller page or fewer names");
+    std::string text = absl::StrCat("would answer ", ids.size(), " records, more than ", kExpandMax,
+                                    ": ask for a smaller page or fewer names");
     co_return FieldError("expand", std::move(text));
   }
   std::map<std::string, type::v1::BatchGetRefsRequest> requests;  // by service
@@ -78,7 +81,8 @@ Async<Refs> Expand(const Api& api, const Peers& peers, const Call& call, const R
       all[i].answer = peer.status();
       co_return;
     }
-    all[i].answer = co_await (*peer)->Unary<type::v1::BatchGetRefsResponse>(reading, "crm.type.v1.RefService.BatchGetRefs", all[i].request);
+    all[i].answer = co_await (*peer)->Unary<type::v1::BatchGetRefsResponse>(
+        reading, "crm.type.v1.RefService.BatchGetRefs", all[i].request);
   };
   co_await Together(all.size(), ask);
 

@@ -1,5 +1,6 @@
-// `?expand=owner,company`: finds the ids that an answer refers to, asks their services for short forms under the caller's
-// rights, and makes the `refs` of the answer. Generic over descriptors: whatever field has the `ref` option can be named.
+// `?expand=owner,company`: finds the ids that an answer refers to, asks their services for short forms under the
+// caller's rights, and makes the `refs` of the answer. Generic over descriptors: whatever field has the `ref` option
+// can be named.
 #pragma once
 
 #include <absl/status/statusor.h>

@@ -37,7 +37,7 @@ namespace edge {
 constexpr char kSignOut[] = "crm.identity.v1.SessionService.DeleteSession";
 constexpr char kAllowHeaders[] =
     "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-CSRF-Token, X-Request-Id, X-Timeout, "
-    "X-Initial-Password, Crm-Time-Zone, Accept-Language, Last-Event-ID, traceparent";
+    "Crm-Time-Zone, Accept-Language, Last-Event-ID, traceparent";
 constexpr char kExposeHeaders[] =
     "ETag, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, Crm-Refs-Missing, Location";
 
@@ -56,8 +56,9 @@ absl::Status SignInFirst() {
 }
 
 absl::Status Overloaded() {
-  absl::Status status = Error(absl::StatusCode::kUnavailable, type::v1::ERROR_REASON_OVERLOADED,
-                              "the gateway has more requests than it can answer in time: send this one again a little later");
+  absl::Status status =
+      Error(absl::StatusCode::kUnavailable, type::v1::ERROR_REASON_OVERLOADED,
+            "the gateway has more requests than it can answer in time: send this one again a little later");
   SetRetryDelay(status, std::chrono::seconds(1));
   return status;
 }
@@ -69,7 +70,8 @@ std::string TextField(absl::string_view wire, int number) {
   pb::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(wire.data()), static_cast<int>(wire.size()));
   while (uint32_t tag = in.ReadTag()) {
     uint32_t size = 0;
-    if (WireFormatLite::GetTagFieldNumber(tag) == number && WireFormatLite::GetTagWireType(tag) == WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
+    if (WireFormatLite::GetTagFieldNumber(tag) == number &&
+        WireFormatLite::GetTagWireType(tag) == WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
       if (!in.ReadVarint32(&size) || !in.ReadString(&out, static_cast<int>(size))) return {};
     } else if (!WireFormatLite::SkipField(&in, tag)) {
       return {};
@@ -78,11 +80,13 @@ std::string TextField(absl::string_view wire, int number) {
   return out;
 }
 
-// Tells two answers with one etag apart (rights and languages change what is shown of a version). No secret hangs on it.
+// Tells two answers with one etag apart (rights and languages change what is shown of a version). No secret hangs on
+// it.
 std::string Fingerprint(const std::string& text) {
   const auto* bytes = reinterpret_cast<const Bytef*>(text.data());
   auto size = static_cast<uInt>(text.size());
-  return absl::StrCat(absl::Hex(crc32(0, bytes, size), absl::kZeroPad8), absl::Hex(adler32(1, bytes, size), absl::kZeroPad8));
+  return absl::StrCat(absl::Hex(crc32(0, bytes, size), absl::kZeroPad8),
+                      absl::Hex(adler32(1, bytes, size), absl::kZeroPad8));
 }
 
 // If-None-Match compares weakly (RFC 9110, 13.1.2).
@@ -104,7 +108,8 @@ bool HasHeader(const HttpResponse& response, std::string_view name) {
 }
 
 std::string SetCookie(const std::string& value, int64_t seconds, bool secure) {
-  return absl::StrCat(kSessionCookie, "=", value, "; Path=/; HttpOnly; SameSite=Lax; Max-Age=", seconds, secure ? "; Secure" : "");
+  return absl::StrCat(kSessionCookie, "=", value, "; Path=/; HttpOnly; SameSite=Lax; Max-Age=", seconds,
+                      secure ? "; Secure" : "");
 }
 
 // A server's stream on its way to a browser: messages wait here, few of them, until they are written.
@@ -145,12 +150,13 @@ asio::awaitable<void> RunPipe(rpc::Client* peer, rpc::RawCall raw, const Api* ap
     absl::Status written = api->writer().Append(route->response, bytes, json);
     return written.ok() ? Pipe::Push(pipe, std::move(json)) : Pipe::Push(pipe, "null");
   };
-  asio::co_spawn(sink.executor(), peer->StreamRaw(std::move(raw), on_message),
-                 asio::bind_cancellation_slot(pipe->cancel.slot(), [pipe](std::exception_ptr error, absl::Status status) {
-                   pipe->done = true;
-                   pipe->status = error ? absl::InternalError("the stream broke") : std::move(status);
-                   pipe->filled.Ring();
-                 }));
+  asio::co_spawn(
+      sink.executor(), peer->StreamRaw(std::move(raw), on_message),
+      asio::bind_cancellation_slot(pipe->cancel.slot(), [pipe](std::exception_ptr error, absl::Status status) {
+        pipe->done = true;
+        pipe->status = error ? absl::InternalError("the stream broke") : std::move(status);
+        pipe->filled.Ring();
+      }));
   absl::Status end = co_await sink.Write("retry: 2000\n: open\n\n");
   auto heartbeat = Clock::now() + kHeartbeat;
   while (end.ok() && !pipe->closed) {
@@ -178,7 +184,8 @@ asio::awaitable<void> RunPipe(rpc::Client* peer, rpc::RawCall raw, const Api* ap
       heartbeat = Clock::now() + kHeartbeat;
     }
     auto until = recheck ? std::min(heartbeat, recheck->due()) : heartbeat;
-    co_await pipe->filled.Wait(std::max(std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()), std::chrono::milliseconds(1)));
+    co_await pipe->filled.Wait(std::max(std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()),
+                                        std::chrono::milliseconds(1)));
   }
   pipe->closed = true;
   pipe->emptied.Ring();
@@ -222,8 +229,10 @@ HttpResponse Gateway::Refuse(HttpRequest& request, absl::Status status, unsigned
   Call call;
   call.request_id = request.request_id;
   if (status.code() == absl::StatusCode::kInternal) {
-    obs::Log(obs::Level::kError, call, "a request failed inside the gateway", {{"request_id", request.request_id}, {"why", status.message()}});
-    status = Error(absl::StatusCode::kInternal, type::v1::ERROR_REASON_INTERNAL, "something broke on our side: quote the request id");
+    obs::Log(obs::Level::kError, call, "a request failed inside the gateway",
+             {{"request_id", request.request_id}, {"why", status.message()}});
+    status = Error(absl::StatusCode::kInternal, type::v1::ERROR_REASON_INTERNAL,
+                   "something broke on our side: quote the request id");
   }
   HttpResponse response = ErrorResponse(status, request.request_id, http_status);
   Finish(request, call, response);
@@ -232,7 +241,8 @@ HttpResponse Gateway::Refuse(HttpRequest& request, absl::Status status, unsigned
 
 std::string Gateway::ClientAddress(const HttpRequest& request) const {
   auto trusted = [&](absl::string_view address) {
-    return std::find(config_.trusted_proxies().begin(), config_.trusted_proxies().end(), address) != config_.trusted_proxies().end();
+    return std::find(config_.trusted_proxies().begin(), config_.trusted_proxies().end(), address) !=
+           config_.trusted_proxies().end();
   };
   if (!trusted(request.peer)) return request.peer;
   // From the right, because each proxy appends whom it saw: the first one that is no proxy of ours.
@@ -254,8 +264,8 @@ asio::awaitable<HttpResponse> Gateway::Dispatch(HttpRequest& request, Call& call
       response.Set("Allow", absl::StrJoin(api_.AllowedMethods(request.path), ", "));
       co_return response;
     }
-    if (target.status().code() == absl::StatusCode::kNotFound && !config_.static_dir().empty() && (request.method == "GET" || request.method == "HEAD") &&
-        absl::StartsWith(request.path, kStaticPrefix)) {
+    if (target.status().code() == absl::StatusCode::kNotFound && !config_.static_dir().empty() &&
+        (request.method == "GET" || request.method == "HEAD") && absl::StartsWith(request.path, kStaticPrefix)) {
       auto file = ServeStatic(config_.static_dir(), request.path);
       if (file.ok()) {
         file->route = "static";
@@ -291,7 +301,8 @@ Async<Caller> Gateway::Admit(const HttpRequest& request, Call& call, Limiter::He
   co_return caller;
 }
 
-Async<HttpResponse> Gateway::ServeRpc(const HttpRequest& request, const RpcRoute& route, const RouteMatch& match, Call call, const Caller* known) {
+Async<HttpResponse> Gateway::ServeRpc(const HttpRequest& request, const RpcRoute& route, const RouteMatch& match,
+                                      Call call, const Caller* known) {
   Limiter::Headers headers;
   auto refused = [&](const absl::Status& status, unsigned http_status = 0) {
     HttpResponse response = ErrorResponse(status, request.request_id, http_status);
@@ -330,7 +341,8 @@ Async<HttpResponse> Gateway::ServeRpc(const HttpRequest& request, const RpcRoute
     response.tenant_id = call.principal.tenant_id();
     for (auto& header : headers) response.headers.push_back(std::move(header));
     auto recheck = caller.anonymous() ? nullptr : std::make_shared<Recheck>(callers_, caller, call);
-    response.stream = [peer = *peer, raw = std::move(raw), api = &api_, route = &route, recheck, id = request.request_id](StreamSink& sink) {
+    response.stream = [peer = *peer, raw = std::move(raw), api = &api_, route = &route, recheck,
+                       id = request.request_id](StreamSink& sink) {
       return edge::RunPipe(peer, raw, api, route, recheck, id, sink);
     };
     co_return response;
@@ -360,8 +372,10 @@ Async<HttpResponse> Gateway::ServeRpc(const HttpRequest& request, const RpcRoute
   }
   auto answer = Answer(route, request, *std::move(bytes), extra);
   if (!answer.ok()) {
-    obs::Log(obs::Level::kError, call, "an answer could not be written as JSON", {{"route", route.full_name}, {"why", answer.status().message()}});
-    co_return refused(Error(absl::StatusCode::kInternal, type::v1::ERROR_REASON_INTERNAL, "something broke on our side: quote the request id"));
+    obs::Log(obs::Level::kError, call, "an answer could not be written as JSON",
+             {{"route", route.full_name}, {"why", answer.status().message()}});
+    co_return refused(Error(absl::StatusCode::kInternal, type::v1::ERROR_REASON_INTERNAL,
+                            "something broke on our side: quote the request id"));
   }
   answer->tenant_id = call.principal.tenant_id();
   if (!missing.empty()) answer->Set("Crm-Refs-Missing", absl::StrJoin(missing, ", "));
@@ -376,7 +390,8 @@ Async<HttpResponse> Gateway::ServeRpc(const HttpRequest& request, const RpcRoute
   co_return *std::move(answer);
 }
 
-absl::StatusOr<HttpResponse> Gateway::Answer(const RpcRoute& route, const HttpRequest& request, std::string bytes, const std::string& extra) {
+absl::StatusOr<HttpResponse> Gateway::Answer(const RpcRoute& route, const HttpRequest& request, std::string bytes,
+                                             const std::string& extra) {
   HttpResponse response;
   if (route.cookie) {
     std::string secret = edge::TextField(bytes, route.cookie->number());
@@ -386,9 +401,11 @@ absl::StatusOr<HttpResponse> Gateway::Answer(const RpcRoute& route, const HttpRe
       if (!message->ParseFromString(bytes)) return absl::DataLossError("the service's answer cannot be read");
       int64_t seconds = 30 * 24 * 3600;
       const auto* expire = route.method->output_type()->FindFieldByName("expire_time");
-      if (expire && expire->cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE && message->GetReflection()->HasField(*message, expire)) {
+      if (expire && expire->cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE &&
+          message->GetReflection()->HasField(*message, expire)) {
         const pb::Message& time = message->GetReflection()->GetMessage(*message, expire);
-        seconds = time.GetReflection()->GetInt64(time, time.GetDescriptor()->FindFieldByName("seconds")) - absl::ToUnixSeconds(absl::Now());
+        seconds = time.GetReflection()->GetInt64(time, time.GetDescriptor()->FindFieldByName("seconds")) -
+                  absl::ToUnixSeconds(absl::Now());
       }
       message->GetReflection()->ClearField(message.get(), route.cookie);
       bytes = message->SerializeAsString();
@@ -476,14 +493,16 @@ Async<HttpResponse> Gateway::ServeOwn(Own own, const HttpRequest& request, const
 
 Async<HttpResponse> Gateway::ServeBatch(const HttpRequest& request, const Call& call, const Caller& caller) {
   auto wrong = [] {
-    return FieldError("requests", absl::StrCat("must be a list of 1 to ", kBatchMax,
-                                               " reads: {\"requests\": [{\"path\": \"/v1/contacts/contact_...?expand=owner\"}]}"));
+    return FieldError("requests",
+                      absl::StrCat("must be a list of 1 to ", kBatchMax,
+                                   " reads: {\"requests\": [{\"path\": \"/v1/contacts/contact_...?expand=owner\"}]}"));
   };
   auto body = nlohmann::json::parse(request.body, nullptr, false);
   if (body.is_discarded()) {
     co_return Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_BODY_INVALID, "the body is no JSON");
   }
-  if (!body.is_object() || body.size() != 1 || !body.contains("requests") || !body["requests"].is_array()) co_return wrong();
+  if (!body.is_object() || body.size() != 1 || !body.contains("requests") || !body["requests"].is_array())
+    co_return wrong();
   auto& list = body["requests"];
   if (list.empty() || list.size() > kBatchMax) co_return wrong();
   struct One {
@@ -508,8 +527,12 @@ Async<HttpResponse> Gateway::ServeBatch(const HttpRequest& request, const Call& 
     One& one = all[i];
     auto target = api_.Find("GET", one.request.path);
     if (!target.ok() || !target->rpc || target->rpc->method->server_streaming() || target->rpc->cookie) {
-      one.response = ErrorResponse(target.ok() ? FieldError("path", "cannot be read in a batch: ask for it by itself") : target.status(),
-                                   one.request.request_id, target.ok() ? 0 : HttpStatus(target.status()) == 501 ? 405 : 0);
+      one.response = ErrorResponse(
+          target.ok() ? FieldError("path", "cannot be read in a batch: ask for it by itself") : target.status(),
+          one.request.request_id,
+          target.ok()                          ? 0
+          : HttpStatus(target.status()) == 501 ? 405
+                                               : 0);
       co_return;
     }
     Call own = call;
@@ -529,7 +552,8 @@ Async<HttpResponse> Gateway::ServeBatch(const HttpRequest& request, const Call& 
   HttpResponse response;
   response.body = "{\"responses\":[";
   for (size_t i = 0; i < all.size(); ++i) {
-    absl::StrAppend(&response.body, i ? "," : "", "{\"status\":", all[i].response.status, ",\"body\":", all[i].response.body, "}");
+    absl::StrAppend(&response.body, i ? "," : "", "{\"status\":", all[i].response.status,
+                    ",\"body\":", all[i].response.body, "}");
   }
   response.body += "]}";
   response.Set("Cache-Control", "no-store");
@@ -538,7 +562,9 @@ Async<HttpResponse> Gateway::ServeBatch(const HttpRequest& request, const Call& 
 
 HttpResponse Gateway::ServeOptions(const HttpRequest& request) {
   HttpResponse response;
-  std::vector<std::string> methods = request.path == "*" ? std::vector<std::string>{"GET", "HEAD", "POST", "PATCH", "DELETE"} : api_.AllowedMethods(request.path);
+  std::vector<std::string> methods = request.path == "*"
+                                         ? std::vector<std::string>{"GET", "HEAD", "POST", "PATCH", "DELETE"}
+                                         : api_.AllowedMethods(request.path);
   if (methods.empty()) {
     return ErrorResponse(api_.Find("GET", request.path).status(), request.request_id);
   }
@@ -560,14 +586,16 @@ void Gateway::Finish(const HttpRequest& request, const Call& call, HttpResponse&
   bool allowed = false;
   for (const auto& one : config_.cors_origins()) allowed |= one == origin || one == "*";
   if (!origin.empty() && allowed) {
-    bool any = std::find(config_.cors_origins().begin(), config_.cors_origins().end(), std::string(origin)) == config_.cors_origins().end();
+    bool any = std::find(config_.cors_origins().begin(), config_.cors_origins().end(), std::string(origin)) ==
+               config_.cors_origins().end();
     response.Set("Access-Control-Allow-Origin", any ? "*" : std::string(origin));
     if (!any) response.Set("Access-Control-Allow-Credentials", "true");
     response.Set("Access-Control-Expose-Headers", edge::kExposeHeaders);
   } else {
     // Not a preflight's answer, then.
     auto cors = [](const auto& header) { return absl::StartsWith(header.first, "Access-Control-"); };
-    response.headers.erase(std::remove_if(response.headers.begin(), response.headers.end(), cors), response.headers.end());
+    response.headers.erase(std::remove_if(response.headers.begin(), response.headers.end(), cors),
+                           response.headers.end());
   }
   response.Set("Vary", "Accept-Encoding, Accept-Language, Authorization, Cookie, Origin");
   response.Set("X-Content-Type-Options", "nosniff");
@@ -611,14 +639,17 @@ void Gateway::Count(const std::string& route, unsigned status, std::chrono::stea
   std::lock_guard lock(metrics_mutex_);
   auto& metrics = metrics_[route];
   if (!metrics) {
-    metrics = std::make_unique<RouteMetrics>(RouteMetrics{
-        obs::MakeHistogram("crm_http_request_seconds", "Time from a request's first byte to its answer", {{"route", route}}), {}});
+    metrics = std::make_unique<RouteMetrics>(
+        RouteMetrics{obs::MakeHistogram("crm_http_request_seconds", "Time from a request's first byte to its answer",
+                                        {{"route", route}}),
+                     {}});
   }
   metrics->seconds.Observe(time);
   auto it = metrics->answers.find(status);
   if (it == metrics->answers.end()) {
     it = metrics->answers
-             .emplace(status, obs::MakeCounter("crm_http_requests_total", "Requests by route and status", {{"route", route}, {"status", absl::StrCat(status)}}))
+             .emplace(status, obs::MakeCounter("crm_http_requests_total", "Requests by route and status",
+                                               {{"route", route}, {"status", absl::StrCat(status)}}))
              .first;
   }
   it->second.Add();

@@ -1,5 +1,5 @@
-// The edge itself: from an HTTP request to its answer. Routes, JSON, rights of access and references come from descriptors;
-// nothing here knows an rpc by name, except those of identity that trade cookies and keys for tokens.
+// The edge itself: from an HTTP request to its answer. Routes, JSON, rights of access and references come from
+// descriptors; nothing here knows an rpc by name, except those of identity that trade cookies and keys for tokens.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -50,7 +50,8 @@ class Gateway {
   Async<HttpResponse> ServeBatch(const HttpRequest& request, const Call& call, const Caller& caller);
   Async<HttpResponse> OpenStream(const RpcRoute& route, rpc::RawCall raw, Call call, Caller caller);
   HttpResponse ServeOptions(const HttpRequest& request);
-  absl::StatusOr<HttpResponse> Answer(const RpcRoute& route, const HttpRequest& request, std::string bytes, const std::string& extra);
+  absl::StatusOr<HttpResponse> Answer(const RpcRoute& route, const HttpRequest& request, std::string bytes,
+                                      const std::string& extra);
   // The caller of a request that needs one, rate taken.
   Async<Caller> Admit(const HttpRequest& request, Call& call, Limiter::Headers& headers);
   // What every answer gets: security headers, CORS, gzip, metrics, log line.

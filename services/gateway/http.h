@@ -34,8 +34,8 @@ struct HttpRequest {
   std::string_view Cookie(std::string_view name) const;
 };
 
-// Where a streaming answer goes. Write waits until the transport took the text; it fails when the client has gone or does
-// not read (then the stream ends). `closed` turns true as soon as the client goes.
+// Where a streaming answer goes. Write waits until the transport took the text; it fails when the client has gone or
+// does not read (then the stream ends). `closed` turns true as soon as the client goes.
 class StreamSink {
  public:
   virtual ~StreamSink() = default;

@@ -45,21 +45,24 @@ unsigned HttpStatus(const absl::Status& status) {
 
 std::string_view CodeName(absl::StatusCode code) {
   static constexpr std::string_view kNames[] = {
-      "OK",           "CANCELLED",         "UNKNOWN",            "INVALID_ARGUMENT",    "DEADLINE_EXCEEDED", "NOT_FOUND",
-      "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED",           "OUT_OF_RANGE",
-      "UNIMPLEMENTED", "INTERNAL",          "UNAVAILABLE",        "DATA_LOSS",           "UNAUTHENTICATED"};
+      "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
+      "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
+      "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
+      "DATA_LOSS", "UNAUTHENTICATED"};
   auto index = static_cast<size_t>(code);
   return index < std::size(kNames) ? kNames[index] : "UNKNOWN";
 }
 
 std::string ErrorJson(const absl::Status& status, std::string_view request_id, unsigned http_status) {
-  std::string out = absl::StrCat("{\"error\":{\"code\":", http_status ? http_status : HttpStatus(status), ",\"status\":\"");
+  std::string out =
+      absl::StrCat("{\"error\":{\"code\":", http_status ? http_status : HttpStatus(status), ",\"status\":\"");
   out += CodeName(status.code());
   out += "\",\"message\":";
   json::AppendString(status.message(), out);
   out += ",\"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\"reason\":";
   Reason reason = ReasonOf(status);
-  json::AppendString(reason == type::v1::ERROR_REASON_UNSPECIFIED ? std::string(CodeName(status.code())) : ReasonName(reason), out);
+  json::AppendString(
+      reason == type::v1::ERROR_REASON_UNSPECIFIED ? std::string(CodeName(status.code())) : ReasonName(reason), out);
   out += ",\"domain\":\"crm\",\"metadata\":{";
   bool first = true;
   for (const auto& [key, value] : MetadataOf(status)) {
@@ -84,7 +87,8 @@ std::string ErrorJson(const absl::Status& status, std::string_view request_id, u
     out += "]}";
   }
   if (auto delay = RetryDelayOf(status)) {
-    out += absl::StrCat(",{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\",\"retry_delay\":\"", delay->count() / 1000.0, "s\"}");
+    out += absl::StrCat(",{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\",\"retry_delay\":\"",
+                        delay->count() / 1000.0, "s\"}");
   }
   if (!request_id.empty()) {
     out += ",{\"@type\":\"type.googleapis.com/google.rpc.RequestInfo\",\"request_id\":";

@@ -13,11 +13,11 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/chunk_encode.hpp>
+#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/serializer.hpp>
 #include <boost/beast/http/string_body.hpp>
-#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/write.hpp>
 #include <mutex>
 #include <set>
@@ -63,27 +63,25 @@ struct Unreadable {
 Unreadable Explain(beast::error_code error, const HttpServerOptions& options) {
   using absl::StatusCode;
   if (error == http::error::header_limit || error == http::error::buffer_overflow) {
-    return {431, Error(StatusCode::kInvalidArgument, type::v1::ERROR_REASON_TOO_LARGE,
-                       absl::StrCat("the headers are larger than ", kHeaderBytesMax, " bytes: send fewer or shorter ones"),
-                       {{"limit", absl::StrCat(kHeaderBytesMax)}})};
+    return {431,
+            Error(StatusCode::kInvalidArgument, type::v1::ERROR_REASON_TOO_LARGE,
+                  absl::StrCat("the headers are larger than ", kHeaderBytesMax, " bytes: send fewer or shorter ones"),
+                  {{"limit", absl::StrCat(kHeaderBytesMax)}})};
   }
   if (error == http::error::body_limit) {
     return {413, Error(StatusCode::kInvalidArgument, type::v1::ERROR_REASON_TOO_LARGE,
                        absl::StrCat("the body is larger than ", options.body_bytes_max, " bytes: send it in parts"),
                        {{"limit", absl::StrCat(options.body_bytes_max)}})};
   }
-  if (error == beast::error::timeout) {
-    return {408, Error(StatusCode::kDeadlineExceeded, type::v1::ERROR_REASON_DEADLINE_EXCEEDED,
-                       "the request did not arrive in time: send it again")};
-  }
   return {400, Error(StatusCode::kInvalidArgument, type::v1::ERROR_REASON_BODY_INVALID,
                      absl::StrCat("this is no readable HTTP/1.1 request: ", error.message()))};
 }
 
 Unreadable LongTarget() {
-  return {414, Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_TOO_LARGE,
-                     absl::StrCat("the address is longer than ", kTargetBytesMax, " bytes: use the :search form of lists"),
-                     {{"limit", absl::StrCat(kTargetBytesMax)}})};
+  return {414,
+          Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_TOO_LARGE,
+                absl::StrCat("the address is longer than ", kTargetBytesMax, " bytes: use the :search form of lists"),
+                {{"limit", absl::StrCat(kTargetBytesMax)}})};
 }
 Unreadable Malformed(std::string text) {
   return {400, Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_BODY_INVALID, std::move(text))};
@@ -92,7 +90,8 @@ Unreadable Malformed(std::string text) {
 bool IsRequestId(std::string_view text) {
   if (text.empty() || text.size() > 100) return false;
   for (char c : text) {
-    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == ':')) {
+    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+          c == '.' || c == ':')) {
       return false;
     }
   }
@@ -223,7 +222,6 @@ class Connection final : public StreamSink, public std::enable_shared_from_this<
     stream_.expires_after(options.header_timeout);
     auto [error, header_bytes] = co_await http::async_read_header(stream_, buffer_, parser, kToken);
     if (error == http::error::end_of_stream) co_return false;
-    if (error == beast::error::timeout) co_return co_await RefuseUnread(request, parser, error);
     if (error && !IsHttpError(error)) co_return false;
     Take(request, parser);
     if (error) co_return co_await RefuseUnread(request, parser, error);
@@ -242,7 +240,7 @@ class Connection final : public StreamSink, public std::enable_shared_from_this<
         if (e) co_return false;
       }
       auto [e, n] = co_await http::async_read(stream_, buffer_, parser, kToken);
-      if (e == beast::error::timeout || IsHttpError(e)) co_return co_await RefuseUnread(request, parser, e);
+      if (IsHttpError(e)) co_return co_await RefuseUnread(request, parser, e);
       if (e) co_return false;
     }
     request.body = std::move(parser.get().body());
@@ -302,14 +300,15 @@ class Connection final : public StreamSink, public std::enable_shared_from_this<
   }
 
   // Answers a request that could not be read, and closes.
-  asio::awaitable<bool> RefuseUnread(HttpRequest& request, http::request_parser<http::string_body>& parser, beast::error_code error) {
+  asio::awaitable<bool> RefuseUnread(HttpRequest& request, http::request_parser<http::string_body>& parser,
+                                     beast::error_code error) {
     if (request.method.empty() && parser.is_header_done()) Take(request, parser);
     FillRequestId(request);
     co_return co_await Last(request, Explain(error, server_->options));
   }
 
-  // Sends an answer after which the connection closes, and lets the client finish sending, so that the answer is not lost
-  // to a reset (RFC 9112, 9.6).
+  // Sends an answer after which the connection closes, and lets the client finish sending, so that the answer is not
+  // lost to a reset (RFC 9112, 9.6).
   asio::awaitable<bool> Last(HttpRequest& request, Unreadable why) {
     constexpr size_t kLingerBytes = 8 << 20;
     constexpr auto kLinger = std::chrono::seconds(2);
@@ -431,7 +430,8 @@ asio::awaitable<void> HttpServer::Shared::Accept() {
   }
 }
 
-HttpServer::HttpServer(HttpServerOptions options, std::vector<asio::any_io_executor> loops, Handle handle, Refuse refuse)
+HttpServer::HttpServer(HttpServerOptions options, std::vector<asio::any_io_executor> loops, Handle handle,
+                       Refuse refuse)
     : shared_(std::make_shared<Shared>()) {
   shared_->options = std::move(options);
   shared_->loops = std::move(loops);
@@ -445,7 +445,8 @@ absl::Status HttpServer::Listen() {
   const std::string& listen = shared_->options.listen;
   size_t colon = listen.rfind(':');
   if (colon == std::string::npos) {
-    return absl::InvalidArgumentError(absl::StrCat("listen \"", listen, "\": must be address:port, e.g. 127.0.0.1:8080"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("listen \"", listen, "\": must be address:port, e.g. 127.0.0.1:8080"));
   }
   std::string host = listen.substr(0, colon);
   if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
@@ -453,7 +454,8 @@ absl::Status HttpServer::Listen() {
   auto address = asio::ip::make_address(host, error);
   if (error) return absl::InvalidArgumentError(absl::StrCat("listen \"", listen, "\": the address is no IP address"));
   int port = std::atoi(listen.c_str() + colon + 1);
-  if (port < 0 || port > 65535) return absl::InvalidArgumentError(absl::StrCat("listen \"", listen, "\": no such port"));
+  if (port < 0 || port > 65535)
+    return absl::InvalidArgumentError(absl::StrCat("listen \"", listen, "\": no such port"));
   tcp::endpoint endpoint(address, static_cast<uint16_t>(port));
   auto acceptor = std::make_unique<tcp::acceptor>(shared_->loops[0]);
   acceptor->open(endpoint.protocol(), error);

@@ -1,5 +1,5 @@
-// How much a tenant, and an address that has not signed in, may ask for: token buckets in Redis, leased in chunks, with a
-// local fallback (common/redis/bucket.h). Answers RateLimit, RateLimit-Policy and Retry-After
+// How much a tenant, and an address that has not signed in, may ask for: token buckets in Redis, leased in chunks, with
+// a local fallback (common/redis/bucket.h). Answers RateLimit, RateLimit-Policy and Retry-After
 // (draft-ietf-httpapi-ratelimit-headers-11).
 #pragma once
 
@@ -32,8 +32,8 @@ class Limiter {
   Async<> TakeAddress(std::string address, Headers& headers);
 
  private:
-  Async<> Take(std::string key, const char* policy, redis::BucketLimit limit, int quota, int window_seconds, std::string who,
-               Headers& headers);
+  Async<> Take(std::string key, const char* policy, redis::BucketLimit limit, int quota, int window_seconds,
+               std::string who, Headers& headers);
   redis::Bucket* BucketOf(const asio::any_io_executor& loop);
 
   LimiterOptions options_;

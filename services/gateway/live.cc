@@ -49,7 +49,8 @@ void ClearPersonal(pb::Message& message) {
       if (!field->is_repeated()) {
         ClearPersonal(*reflection->MutableMessage(&message, field));
       } else {
-        for (int i = 0; i < reflection->FieldSize(message, field); ++i) ClearPersonal(*reflection->MutableRepeatedMessage(&message, field, i));
+        for (int i = 0; i < reflection->FieldSize(message, field); ++i)
+          ClearPersonal(*reflection->MutableRepeatedMessage(&message, field, i));
       }
     }
   }
@@ -89,7 +90,8 @@ absl::StatusOr<Cursor> ParseCursor(std::string_view text) {
   for (absl::string_view part : absl::StrSplit(absl::string_view(text.data(), text.size()), '.')) {
     size_t dash = part.find('-');
     uint64_t seq = 0;
-    if (dash == 0 || dash == absl::string_view::npos || !std::all_of(part.begin(), part.begin() + dash, live::IsNameChar) ||
+    if (dash == 0 || dash == absl::string_view::npos ||
+        !std::all_of(part.begin(), part.begin() + dash, live::IsNameChar) ||
         !absl::SimpleAtoi(part.substr(dash + 1), &seq) || seq > live::kBeyondAll) {
       return broken();
     }
@@ -118,8 +120,10 @@ const std::string& LiveEvent::Json(const Api& api, bool personal) const {
   }
   json += ']';
   member("actor_id", event_.actor_id());
-  member("time", absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixSeconds(event_.time().seconds()) + absl::Nanoseconds(event_.time().nanos()),
-                                  absl::UTCTimeZone()));
+  member("time",
+         absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ",
+                          absl::FromUnixSeconds(event_.time().seconds()) + absl::Nanoseconds(event_.time().nanos()),
+                          absl::UTCTimeZone()));
   absl::StrAppend(&json, ",\"payload\":", live::PayloadJson(api, event_.payload(), personal), "}");
   return json;
 }
@@ -149,7 +153,8 @@ bool MayHear(const Api& api, const Principal& reader, const events::v1::Event& e
   return team.ok() && std::find(reader.teams.begin(), reader.teams.end(), team->uuid) != reader.teams.end();
 }
 
-// One open connection. What several threads touch is guarded by Live's mutex; the rest belongs to the connection's loop.
+// One open connection. What several threads touch is guarded by Live's mutex; the rest belongs to the connection's
+// loop.
 struct Live::Stream {
   Stream(const asio::any_io_executor& loop, Callers& callers, Caller caller, Call call)
       : executor(loop), bell(loop), recheck(callers, std::move(caller), std::move(call)) {}
@@ -307,7 +312,8 @@ asio::awaitable<void> Live::CheckHeadsOf(std::string service, std::vector<int> b
   events::v1::ListHeadsRequest request;
   for (int bucket : buckets) request.add_buckets(bucket);
   Call call = events::OwnCall("gateway", "crm.events.v1.EventLog.ListHeads", Uuid(), live::kAskTimeout);
-  auto answer = co_await (*peer)->Unary<events::v1::ListHeadsResponse>(call, "crm.events.v1.EventLog.ListHeads", request);
+  auto answer =
+      co_await (*peer)->Unary<events::v1::ListHeadsResponse>(call, "crm.events.v1.EventLog.ListHeads", request);
   if (!answer.ok()) co_return;
   std::lock_guard lock(mutex_);
   for (const auto& head : answer->heads()) {
@@ -340,9 +346,10 @@ Async<> Live::Run() {
   if (redis_) {
     tail = std::make_unique<events::Tail>(*redis_, events::TailOptions{.services = peers_.names()});
     tailing = true;
-    asio::co_spawn(home_,
-                   tail->Run([this](const std::string& service, std::string event) { Heard(service, event); }, [this] { Gap(); }),
-                   [&tailing](std::exception_ptr, absl::Status) { tailing = false; });
+    asio::co_spawn(
+        home_,
+        tail->Run([this](const std::string& service, std::string event) { Heard(service, event); }, [this] { Gap(); }),
+        [&tailing](std::exception_ptr, absl::Status) { tailing = false; });
   }
   asio::steady_timer timer(home_);
   co_await asio::this_coro::throw_if_cancelled(false);
@@ -367,7 +374,8 @@ absl::StatusOr<std::set<std::string>> Live::ReadTopics(const std::vector<std::st
   std::set<std::string> topics;
   for (const auto& name : names) {
     if (!topics_.count(name)) {
-      return FieldError("topics", absl::StrCat("there is no topic \"", name.substr(0, 60), "\": use ", absl::StrJoin(topics_, ", ")));
+      return FieldError(
+          "topics", absl::StrCat("there is no topic \"", name.substr(0, 60), "\": use ", absl::StrJoin(topics_, ", ")));
     }
     topics.insert(name);
   }
@@ -385,8 +393,9 @@ absl::StatusOr<HttpResponse> Live::Open(const HttpRequest& request, const Call& 
     } else if (name == "cursor") {
       if (cursor.empty()) cursor = value;  // a browser that reconnects knows better than the address it was given
     } else {
-      absl::Status status = Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_FIELD_UNKNOWN,
-                                  absl::StrCat("there is no parameter \"", name, "\": use topics and cursor"), {{"field", name}});
+      absl::Status status =
+          Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_FIELD_UNKNOWN,
+                absl::StrCat("there is no parameter \"", name, "\": use topics and cursor"), {{"field", name}});
       return status;
     }
   }
@@ -400,9 +409,11 @@ absl::StatusOr<HttpResponse> Live::Open(const HttpRequest& request, const Call& 
     auto mine = per_user_.find(caller.identity->principal.user_id);
     bool full = streams_.size() >= kStreamsMax;
     if (full || (mine != per_user_.end() && mine->second >= kStreamsPerUser)) {
-      absl::Status status = Error(absl::StatusCode::kResourceExhausted, full ? type::v1::ERROR_REASON_OVERLOADED : type::v1::ERROR_REASON_RATE_LIMITED,
+      absl::Status status = Error(absl::StatusCode::kResourceExhausted,
+                                  full ? type::v1::ERROR_REASON_OVERLOADED : type::v1::ERROR_REASON_RATE_LIMITED,
                                   full ? "too many live streams are open: try again later"
-                                       : absl::StrCat("you have ", kStreamsPerUser, " live streams open: close one, or share one between tabs"));
+                                       : absl::StrCat("you have ", kStreamsPerUser,
+                                                      " live streams open: close one, or share one between tabs"));
       SetRetryDelay(status, std::chrono::seconds(5));
       return status;
     }
@@ -423,9 +434,11 @@ absl::StatusOr<HttpResponse> Live::Open(const HttpRequest& request, const Call& 
   return response;
 }
 
-absl::StatusOr<HttpResponse> Live::SetTopics(const std::string& stream_id, const HttpRequest& request, const Caller& caller) {
+absl::StatusOr<HttpResponse> Live::SetTopics(const std::string& stream_id, const HttpRequest& request,
+                                             const Caller& caller) {
   auto body = nlohmann::json::parse(request.body, nullptr, false);
-  if (body.is_discarded() || !body.is_object() || body.size() != 1 || !body.contains("topics") || !body["topics"].is_array() || body["topics"].size() > 100) {
+  if (body.is_discarded() || !body.is_object() || body.size() != 1 || !body.contains("topics") ||
+      !body["topics"].is_array() || body["topics"].size() > 100) {
     return FieldError("topics", "must be the body's only member, a list such as {\"topics\": [\"deal\", \"contact\"]}");
   }
   std::vector<std::string> names;
@@ -437,9 +450,11 @@ absl::StatusOr<HttpResponse> Live::SetTopics(const std::string& stream_id, const
   std::lock_guard lock(mutex_);
   auto it = streams_.find(stream_id);
   auto stream = it == streams_.end() ? nullptr : it->second.lock();
-  if (!stream || stream->user_id != caller.identity->principal.user_id || stream->tenant != caller.identity->principal.tenant) {
+  if (!stream || stream->user_id != caller.identity->principal.user_id ||
+      stream->tenant != caller.identity->principal.tenant) {
     return Error(absl::StatusCode::kNotFound, type::v1::ERROR_REASON_RECORD_NOT_FOUND,
-                 "there is no such open stream here: open one at /v1/events with the topics that you want", {{"id", stream_id.substr(0, 100)}});
+                 "there is no such open stream here: open one at /v1/events with the topics that you want",
+                 {{"id", stream_id.substr(0, 100)}});
   }
   stream->topics = topics;
   HttpResponse response;
@@ -484,8 +499,8 @@ void Live::Leave(Stream& stream) {
   }
 }
 
-// Some events of one lane from the stream's position on; its position is moved by the caller, event by event. Empty when
-// there is nothing new.
+// Some events of one lane from the stream's position on; its position is moved by the caller, event by event. Empty
+// when there is nothing new.
 Async<std::vector<Live::EventPtr>> Live::Next(Stream& stream, std::string& service) {
   std::vector<EventPtr> out;
   uint64_t after = 0;
@@ -499,7 +514,8 @@ Async<std::vector<Live::EventPtr>> Live::Next(Stream& stream, std::string& servi
       after = *position;
       if (!lane->recent.empty() && lane->recent.front()->event().seq() <= after + 1) {
         size_t first = after + 1 - lane->recent.front()->event().seq();
-        for (size_t i = first; i < lane->recent.size() && out.size() < live::kWriteEvents; ++i) out.push_back(lane->recent[i]);
+        for (size_t i = first; i < lane->recent.size() && out.size() < live::kWriteEvents; ++i)
+          out.push_back(lane->recent[i]);
         co_return out;
       }
       break;
@@ -540,10 +556,12 @@ asio::awaitable<void> Live::RunStream(std::shared_ptr<Stream> stream, StreamSink
     {
       std::lock_guard lock(mutex_);
       stream->woken = false;
-      for (const auto& [service, position] : stream->position) ready &= position.has_value() && stream->lanes[service]->known;
+      for (const auto& [service, position] : stream->position)
+        ready &= position.has_value() && stream->lanes[service]->known;
     }
     if (ready) break;
-    co_await stream->bell.Wait(std::chrono::duration_cast<std::chrono::milliseconds>(patience - Clock::now()) + std::chrono::milliseconds(1));
+    co_await stream->bell.Wait(std::chrono::duration_cast<std::chrono::milliseconds>(patience - Clock::now()) +
+                               std::chrono::milliseconds(1));
   }
   auto here = [&] {
     std::lock_guard lock(mutex_);
@@ -581,7 +599,9 @@ asio::awaitable<void> Live::RunStream(std::shared_ptr<Stream> stream, StreamSink
         if ((!topics.empty() && !topics.count(event->topic())) || !MayHear(api_, reader, event->event())) continue;
         cursor[service] = reached;
         last_id = CursorText(cursor);
-        text += SseEvent(last_id, "", absl::StrCat("{\"cursor\":\"", last_id, "\"", event->Json(api_, reader.rights->personal_data)));
+        text +=
+            SseEvent(last_id, "",
+                     absl::StrCat("{\"cursor\":\"", last_id, "\"", event->Json(api_, reader.rights->personal_data)));
         sent_.Add();
         if (text.size() > live::kWriteBytes) break;
       }
@@ -608,7 +628,8 @@ asio::awaitable<void> Live::RunStream(std::shared_ptr<Stream> stream, StreamSink
     }
     auto until = std::min(heartbeat, stream->recheck.due());
     if (!stream->skip.empty()) until = std::min(until, now + std::chrono::seconds(1));
-    co_await stream->bell.Wait(std::max(std::chrono::duration_cast<std::chrono::milliseconds>(until - now), std::chrono::milliseconds(1)));
+    co_await stream->bell.Wait(
+        std::max(std::chrono::duration_cast<std::chrono::milliseconds>(until - now), std::chrono::milliseconds(1)));
     if (Clock::now() >= until) stream->skip.clear();
   }
 }

@@ -1,9 +1,9 @@
 // GET /v1/events: one stream per browser with all that its reader may see, as it happens, resumable without gaps.
 //
 // A lane is one tenant's events of one service, numbered 1, 2, 3 ... by it. For each lane that somebody listens to, the
-// gateway keeps the newest events; they come from Redis (common/events/tail.h), and whatever is missing, from the producer's
-// EventLog. A stream is a position per lane, and reads from there on: nothing is queued per connection, so a slow reader
-// costs nothing but its own reads. Promised: each event once, in its lane's order; no order between lanes.
+// gateway keeps the newest events; they come from Redis (common/events/tail.h), and whatever is missing, from the
+// producer's EventLog. A stream is a position per lane, and reads from there on: nothing is queued per connection, so a
+// slow reader costs nothing but its own reads. Promised: each event once, in its lane's order; no order between lanes.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -73,7 +73,8 @@ class Live {
   // Opens a stream for a caller: ?topics=deal,contact (none: all), Last-Event-ID or ?cursor= to resume.
   absl::StatusOr<HttpResponse> Open(const HttpRequest& request, const Call& call, Caller caller);
   // POST /v1/events/{stream_id} {"topics": [...]}: the caller's own stream hears these from now on.
-  absl::StatusOr<HttpResponse> SetTopics(const std::string& stream_id, const HttpRequest& request, const Caller& caller);
+  absl::StatusOr<HttpResponse> SetTopics(const std::string& stream_id, const HttpRequest& request,
+                                         const Caller& caller);
 
   size_t streams() const;
 
@@ -83,12 +84,12 @@ class Live {
   struct Lane {
     std::string service;
     Uuid tenant;
-    bool known = false;    // `head` is
-    bool filling = false;  // a question to the producer is under way
-    bool again = false;    // and another must follow
-    uint64_t head = 0;     // every event up to here has been seen
-    std::deque<EventPtr> recent;          // without gaps, the last one is head
-    std::map<uint64_t, EventPtr> ahead;   // beyond a gap
+    bool known = false;                  // `head` is
+    bool filling = false;                // a question to the producer is under way
+    bool again = false;                  // and another must follow
+    uint64_t head = 0;                   // every event up to here has been seen
+    std::deque<EventPtr> recent;         // without gaps, the last one is head
+    std::map<uint64_t, EventPtr> ahead;  // beyond a gap
     std::set<Stream*> listeners;
   };
   using LanePtr = std::shared_ptr<Lane>;
@@ -119,7 +120,8 @@ class Live {
   std::set<std::string> topics_;  // all that there are
   obs::Gauge open_ = obs::MakeGauge("crm_gateway_streams", "Open live streams");
   obs::Counter sent_ = obs::MakeCounter("crm_gateway_stream_events_total", "Events sent on live streams");
-  obs::Counter filled_ = obs::MakeCounter("crm_gateway_stream_fills_total", "Questions to producers about missing events");
+  obs::Counter filled_ =
+      obs::MakeCounter("crm_gateway_stream_fills_total", "Questions to producers about missing events");
 
   mutable std::mutex mutex_;
   std::map<LaneKey, LanePtr> lanes_;

@@ -67,7 +67,8 @@ absl::StatusOr<PathTemplate> ParsePathTemplate(std::string_view text) {
   if (colon != std::string_view::npos && colon > last_slash &&
       (last_brace == std::string_view::npos || colon > last_brace)) {
     out.verb = std::string(rest.substr(colon + 1));
-    if (!path_template::IsLiteral(out.verb)) return Broken(text, "the verb after : is empty or has a strange character");
+    if (!path_template::IsLiteral(out.verb))
+      return Broken(text, "the verb after : is empty or has a strange character");
     rest = rest.substr(0, colon);
   }
 

@@ -27,8 +27,8 @@ class Router {
   // requests as an earlier one is refused.
   absl::Status Add(std::string_view method, std::string_view path, size_t route, std::string_view name);
 
-  // NOT_FOUND if no template fits the path; UNIMPLEMENTED if one does but with other methods (AllowedMethods names them).
-  // An unescaped colon in the last segment always begins a verb: ids with a colon are sent as %3A.
+  // NOT_FOUND if no template fits the path; UNIMPLEMENTED if one does but with other methods (AllowedMethods names
+  // them). An unescaped colon in the last segment always begins a verb: ids with a colon are sent as %3A.
   absl::StatusOr<RouteMatch> Match(std::string_view method, std::string_view path) const;
 
   // The methods that some template offers for this path, sorted; HEAD comes with GET. Empty if none fits.
@@ -40,7 +40,8 @@ class Router {
     PathTemplate path;
     std::string name;
   };
-  using Leaves = std::map<std::string, std::map<std::string, Leaf, std::less<>>, std::less<>>;  // verb -> method -> leaf
+  using Leaves =
+      std::map<std::string, std::map<std::string, Leaf, std::less<>>, std::less<>>;  // verb -> method -> leaf
   struct Node {
     std::map<std::string, std::unique_ptr<Node>, std::less<>> literals;
     std::unique_ptr<Node> any;  // "*"

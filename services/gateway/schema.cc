@@ -2,8 +2,8 @@
 
 #include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_split.h>
 #include <absl/strings/str_replace.h>
+#include <absl/strings/str_split.h>
 
 #include <algorithm>
 #include <map>
@@ -66,7 +66,8 @@ std::string TypeName(const pb::FieldDescriptor* field) {
   if (name == "google.protobuf.Timestamp") return "timestamp";
   if (name == "google.protobuf.Duration") return "duration";
   if (name == "google.protobuf.FieldMask") return "text";
-  if (name == "google.protobuf.Struct" || name == "google.protobuf.Value" || name == "google.protobuf.Any") return "json";
+  if (name == "google.protobuf.Struct" || name == "google.protobuf.Value" || name == "google.protobuf.Any")
+    return "json";
   if (name == "crm.type.v1.Money") return "money";
   return "object";
 }
@@ -76,10 +77,12 @@ std::vector<std::string> Operators(const pb::FieldDescriptor* field) {
   if (field->options().GetExtension(type::v1::field).computed()) return {};
   std::string type = TypeName(field);
   if (type == "map") return {":"};
-  if (field->is_repeated()) return type == "object" || type == "json" ? std::vector<std::string>{} : std::vector<std::string>{":"};
+  if (field->is_repeated())
+    return type == "object" || type == "json" ? std::vector<std::string>{} : std::vector<std::string>{":"};
   if (type == "boolean" || type == "enum" || type == "reference") return {"=", "!=", ":*"};
   if (type == "text") return {"=", "!=", ":", ":*"};
-  if (type == "integer" || type == "integer_text" || type == "number" || type == "decimal" || type == "date" || type == "timestamp" || type == "money") {
+  if (type == "integer" || type == "integer_text" || type == "number" || type == "decimal" || type == "date" ||
+      type == "timestamp" || type == "money") {
     return {"=", "!=", "<", "<=", ">", ">=", ":*"};
   }
   return {};
@@ -191,7 +194,10 @@ class Builder {
     Json values = Json::array();
     for (int i = 0; i < descriptor->value_count(); ++i) {
       const auto* value = descriptor->value(i);
-      values.push_back({{"name", value->name()}, {"label", Label(descriptor, value)}, {"description", CommentOf(value)}, {"order", i}});
+      values.push_back({{"name", value->name()},
+                        {"label", Label(descriptor, value)},
+                        {"description", CommentOf(value)},
+                        {"order", i}});
     }
     enums_[descriptor->full_name()] = {{"description", CommentOf(descriptor)}, {"values", std::move(values)}};
   }

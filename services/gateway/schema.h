@@ -1,5 +1,5 @@
-// GET /v1/schema: what a front end needs to build forms, lists and filters without knowing records by name. Derived from
-// the descriptor set alone; labels and descriptions are the protos' comments.
+// GET /v1/schema: what a front end needs to build forms, lists and filters without knowing records by name. Derived
+// from the descriptor set alone; labels and descriptions are the protos' comments.
 #pragma once
 
 #include <string>

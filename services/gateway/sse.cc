@@ -37,7 +37,8 @@ Async<> Recheck::IfDue() {
     caller_ = *std::move(renewed);
     co_return absl::OkStatus();
   }
-  if (renewed.status().code() == absl::StatusCode::kUnavailable || renewed.status().code() == absl::StatusCode::kDeadlineExceeded) {
+  if (renewed.status().code() == absl::StatusCode::kUnavailable ||
+      renewed.status().code() == absl::StatusCode::kDeadlineExceeded) {
     co_return absl::OkStatus();
   }
   co_return renewed.status();

@@ -27,11 +27,12 @@ std::string SseError(const absl::Status& status, std::string_view request_id);
 // A 200 with the headers of a stream.
 HttpResponse SseResponse();
 
-// Asks, at most every kRecheck, whether a stream's caller may still listen. UNAUTHENTICATED ends the stream; while rights
-// cannot be looked up, what was known goes on to hold (the directory itself gives up after a while).
+// Asks, at most every kRecheck, whether a stream's caller may still listen. UNAUTHENTICATED ends the stream; while
+// rights cannot be looked up, what was known goes on to hold (the directory itself gives up after a while).
 class Recheck {
  public:
-  Recheck(Callers& callers, Caller caller, Call call) : callers_(callers), caller_(std::move(caller)), call_(std::move(call)) {}
+  Recheck(Callers& callers, Caller caller, Call call)
+      : callers_(callers), caller_(std::move(caller)), call_(std::move(call)) {}
   Async<> IfDue();
   const Caller& caller() const { return caller_; }
   std::chrono::steady_clock::time_point due() const { return due_; }

@@ -23,13 +23,18 @@ absl::Status Absent() {
 }
 
 const char* TypeOf(const std::string& extension) {
-  static const std::map<std::string, const char*> kTypes = {
-      {".html", "text/html; charset=utf-8"},       {".js", "text/javascript; charset=utf-8"},
-      {".mjs", "text/javascript; charset=utf-8"},  {".css", "text/css; charset=utf-8"},
-      {".json", "application/json; charset=utf-8"}, {".svg", "image/svg+xml; charset=utf-8"},
-      {".png", "image/png"},                       {".jpg", "image/jpeg"},
-      {".ico", "image/x-icon"},                    {".woff2", "font/woff2"},
-      {".txt", "text/plain; charset=utf-8"},       {".map", "application/json; charset=utf-8"}};
+  static const std::map<std::string, const char*> kTypes = {{".html", "text/html; charset=utf-8"},
+                                                            {".js", "text/javascript; charset=utf-8"},
+                                                            {".mjs", "text/javascript; charset=utf-8"},
+                                                            {".css", "text/css; charset=utf-8"},
+                                                            {".json", "application/json; charset=utf-8"},
+                                                            {".svg", "image/svg+xml; charset=utf-8"},
+                                                            {".png", "image/png"},
+                                                            {".jpg", "image/jpeg"},
+                                                            {".ico", "image/x-icon"},
+                                                            {".woff2", "font/woff2"},
+                                                            {".txt", "text/plain; charset=utf-8"},
+                                                            {".map", "application/json; charset=utf-8"}};
   auto it = kTypes.find(extension);
   return it == kTypes.end() ? nullptr : it->second;
 }
@@ -46,9 +51,11 @@ absl::StatusOr<HttpResponse> ServeStatic(const std::string& folder, std::string_
   if (error) return static_files::Absent();
   // Resolved with its links: what then lies outside of the folder is not ours to give.
   fs::path file = fs::canonical(root / fs::path("./" + name), error);
-  if (error || std::mismatch(root.begin(), root.end(), file.begin(), file.end()).first != root.end()) return static_files::Absent();
+  if (error || std::mismatch(root.begin(), root.end(), file.begin(), file.end()).first != root.end())
+    return static_files::Absent();
   const char* type = static_files::TypeOf(file.extension().string());
-  if (!type || !fs::is_regular_file(file, error) || fs::file_size(file, error) > static_files::kBytesMax || error) return static_files::Absent();
+  if (!type || !fs::is_regular_file(file, error) || fs::file_size(file, error) > static_files::kBytesMax || error)
+    return static_files::Absent();
   std::ifstream in(file, std::ios::binary);
   std::ostringstream text;
   text << in.rdbuf();
@@ -58,7 +65,8 @@ absl::StatusOr<HttpResponse> ServeStatic(const std::string& folder, std::string_
   response.body = text.str();
   response.Set("Cache-Control", "no-cache");
   response.Set("Content-Security-Policy",
-               "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'");
+               "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; "
+               "base-uri 'none'; frame-ancestors 'none'");
   return response;
 }
 

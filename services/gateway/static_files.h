@@ -12,8 +12,8 @@ namespace crm::gateway {
 
 inline constexpr char kStaticPrefix[] = "/console/";
 
-// The file that a path under kStaticPrefix names ("/console/" is index.html). NOT_FOUND for everything else, for links out
-// of the folder too.
+// The file that a path under kStaticPrefix names ("/console/" is index.html). NOT_FOUND for everything else, for links
+// out of the folder too.
 absl::StatusOr<HttpResponse> ServeStatic(const std::string& folder, std::string_view path);
 
 }  // namespace crm::gateway

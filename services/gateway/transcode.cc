@@ -31,7 +31,8 @@ BodyType TypeOf(const HttpRequest& request) {
   std::vector<std::string> parts = absl::StrSplit(header, ';');
   for (size_t i = 1; i < parts.size(); ++i) {
     absl::string_view part = absl::StripAsciiWhitespace(parts[i]);
-    if (absl::StartsWith(part, "charset=") && part != "charset=utf-8" && part != "charset=\"utf-8\"") return BodyType::kOther;
+    if (absl::StartsWith(part, "charset=") && part != "charset=utf-8" && part != "charset=\"utf-8\"")
+      return BodyType::kOther;
   }
   absl::string_view type = absl::StripAsciiWhitespace(parts[0]);
   if (type.empty()) return BodyType::kNone;
@@ -81,7 +82,8 @@ absl::Status ReadForm(const std::string& body, pb::Message& message) {
       if (key.empty() || key.back() != ']') return FieldError(name, "must be written as name[key]");
       key.pop_back();
     }
-    if (entry->map_key()->type() != pb::FieldDescriptor::TYPE_STRING || entry->map_value()->type() != pb::FieldDescriptor::TYPE_STRING) {
+    if (entry->map_key()->type() != pb::FieldDescriptor::TYPE_STRING ||
+        entry->map_value()->type() != pb::FieldDescriptor::TYPE_STRING) {
       return FieldError(name, "cannot be sent as a form: send JSON");
     }
     pb::Message* added = message.GetReflection()->AddMessage(&message, field);
@@ -121,15 +123,18 @@ absl::Status CheckExpand(const RpcRoute& route, const std::vector<std::string>& 
   for (const auto& name : names) {
     if (route.ref_names.count(name)) continue;
     std::string possible = absl::StrJoin(route.ref_names, ", ");
-    return FieldError("expand", route.ref_names.empty()
-                                    ? absl::StrCat("\"", name, "\" cannot be expanded: this answer refers to no other records")
-                                    : absl::StrCat("\"", name, "\" cannot be expanded: use ", possible));
+    return FieldError("expand",
+                      route.ref_names.empty()
+                          ? absl::StrCat("\"", name, "\" cannot be expanded: this answer refers to no other records")
+                          : absl::StrCat("\"", name, "\" cannot be expanded: use ", possible));
   }
   return absl::OkStatus();
 }
 
-// The mask of a PATCH from the keys that the body has. The keys that say which record and which version are not changes.
-absl::Status FillMask(const RpcRoute& route, const RouteMatch& match, const std::vector<std::string>& present, pb::Message& message) {
+// The mask of a PATCH from the keys that the body has. The keys that say which record and which version are not
+// changes.
+absl::Status FillMask(const RpcRoute& route, const RouteMatch& match, const std::vector<std::string>& present,
+                      pb::Message& message) {
   const auto* reflection = message.GetReflection();
   pb::Message* mask = reflection->MutableMessage(&message, route.mask_field);
   const auto* paths = mask->GetDescriptor()->FindFieldByName("paths");
@@ -190,12 +195,16 @@ absl::Status ReadBody(const RpcRoute& route, const RouteMatch& match, const Http
   return route.mask_field ? FillMask(route, match, present, message) : absl::OkStatus();
 }
 
-absl::Status ReadQuery(const RpcRoute& route, const RouteMatch& match, const Parameters& parameters, pb::Message& message) {
+absl::Status ReadQuery(const RpcRoute& route, const RouteMatch& match, const Parameters& parameters,
+                       pb::Message& message) {
   for (const auto& [name, value] : parameters) {
-    if (route.body == "*") return UnknownParameter(name, "does not belong in the address: this method takes everything in its body");
-    if (IsSecretName(name)) return UnknownParameter(name, "is a secret and must not stand in an address: send it as the header X-" + absl::StrJoin(absl::StrSplit(name, '_'), "-"));
+    if (route.body == "*")
+      return UnknownParameter(name, "does not belong in the address: this method takes everything in its body");
+    if (IsSecretName(name))
+      return UnknownParameter(name, "is a secret, and addresses end up in logs: it can only be sent in a body");
     std::string first = name.substr(0, name.find('.'));
-    if (route.body_field && first == route.body) return UnknownParameter(name, "belongs in the body, not in the address");
+    if (route.body_field && first == route.body)
+      return UnknownParameter(name, "belongs in the body, not in the address");
     for (const auto& variable : match.variables) {
       if (variable.first == name) return UnknownParameter(name, "stands in the path already: leave it out");
     }
@@ -216,7 +225,8 @@ absl::Status ReadIfMatch(const RpcRoute& route, const HttpRequest& request, pb::
   etag = etag.substr(1, etag.size() - 2);
   etag = etag.substr(0, etag.find('.'));
   std::string asked = message.GetReflection()->GetString(message, route.etag_field);
-  if (!asked.empty() && asked != etag) return FieldError("If-Match", "differs from the request's etag: send one of them");
+  if (!asked.empty() && asked != etag)
+    return FieldError("If-Match", "differs from the request's etag: send one of them");
   message.GetReflection()->SetString(&message, route.etag_field, std::string(etag));
   return absl::OkStatus();
 }
@@ -240,16 +250,11 @@ absl::StatusOr<RpcRequest> ReadRequest(const RpcRoute& route, const RouteMatch& 
   CRM_TRY(transcode::ReadQuery(route, match, parameters, *message));
   CRM_TRY(transcode::ReadIfMatch(route, request, *message));
   CRM_TRY(transcode::ReadBody(route, match, request, body_bytes_max, http_status, *message));
-  for (const auto& [header, field] : route.secrets) {
-    std::string_view value = request.Header(header);
-    if (value.empty()) continue;
-    if (!IsUtf8(value)) return FieldError(field->name(), "must be UTF-8");
-    message->GetReflection()->SetString(message.get(), field, std::string(value));
-  }
   for (const auto& [field, value] : match.variables) {
     std::string before = transcode::TextAt(*message, field);
     if (!before.empty() && before != value) {
-      return FieldError(field, absl::StrCat("is \"", before.substr(0, 100), "\" in the body and \"", value.substr(0, 100), "\" in the path: they must be equal"));
+      return FieldError(field, absl::StrCat("is \"", before.substr(0, 100), "\" in the body and \"",
+                                            value.substr(0, 100), "\" in the path: they must be equal"));
     }
     CRM_TRY(json::SetField(*message, field, value));
   }
@@ -291,7 +296,9 @@ absl::Status ReadCallHeaders(const HttpRequest& request, Call& call) {
   call.deadline = request.start + timeout;
 
   std::string_view zone = request.Header("Crm-Time-Zone");
-  if (zone.size() > 60 || zone.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-/") != std::string_view::npos) {
+  if (zone.size() > 60 ||
+      zone.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-/") !=
+          std::string_view::npos) {
     return FieldError("Crm-Time-Zone", "must be an IANA time zone, e.g. \"Europe/Berlin\"");
   }
   call.time_zone = std::string(zone);
