@@ -162,7 +162,11 @@ Params& Params::Id(const Uuid& value) {
 Params& Params::Time(absl::Time value) {
   if (value == absl::InfiniteFuture()) return Text("infinity");
   if (value == absl::InfinitePast()) return Text("-infinity");
-  return Text(absl::FormatTime("%Y-%m-%d %H:%M:%E6S+00", value, absl::UTCTimeZone()));
+  // Four digits: PostgreSQL reads the year 1 as 2001. The year before it is 1 BC.
+  const int64_t year = absl::ToCivilYear(value, absl::UTCTimeZone()).year();
+  return Text(absl::StrCat(absl::Dec(year > 0 ? year : 1 - year, absl::kZeroPad4),
+                           absl::FormatTime("-%m-%d %H:%M:%E6S+00", value, absl::UTCTimeZone()),
+                           year > 0 ? "" : " BC"));
 }
 
 Params& Params::Bytes(absl::string_view value) {
@@ -291,7 +295,9 @@ std::string Rows::Date(int row, int column) const {
   int32_t days = wire::Int32(raw.data());
   if (days == std::numeric_limits<int32_t>::max()) return "infinity";
   if (days == std::numeric_limits<int32_t>::min()) return "-infinity";
-  return absl::FormatCivilTime(wire::kEpochDay + days);
+  const absl::CivilDay day = wire::kEpochDay + days;
+  return absl::StrCat(absl::Dec(day.year(), absl::kZeroPad4), "-", absl::Dec(day.month(), absl::kZeroPad2), "-",
+                      absl::Dec(day.day(), absl::kZeroPad2));
 }
 
 absl::string_view Rows::Bytes(int row, int column) const { return wire::Raw(result_, row, column); }

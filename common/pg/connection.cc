@@ -22,7 +22,9 @@ using namespace std::chrono_literals;
 
 constexpr auto kConnectTimeout = 5s;
 constexpr auto kBackoffMin = 50ms;
-constexpr auto kBackoffMax = 2000ms;
+constexpr auto kBackoffMax = 1000ms;
+// The server stops a little before the caller does, so that the caller hears "undone" and not "unknown".
+constexpr auto kAheadMax = 50ms;
 // A statement's time when the call has no deadline: nothing runs for ever.
 constexpr auto kStatementTimeoutMax = 30s;
 // Waiting for a row's lock longer than this is a lost race; the handler loads and decides again.
@@ -84,6 +86,7 @@ std::string HostToResolve(const std::string& conninfo, std::string* port) {
 std::chrono::milliseconds TimeLeft(const Flight& flight) {
   if (flight.deadline == SteadyTime::max()) return kStatementTimeoutMax;
   auto left = std::chrono::duration_cast<std::chrono::milliseconds>(flight.deadline - std::chrono::steady_clock::now());
+  left -= std::min<std::chrono::milliseconds>(left / 10, kAheadMax);
   return std::clamp<std::chrono::milliseconds>(left, 1ms, kStatementTimeoutMax);
 }
 
@@ -220,7 +223,8 @@ void Connection::Failed(const std::string& why) {
   thread_local std::minstd_rand random{std::random_device{}()};
   backoff =
       std::chrono::milliseconds(std::uniform_int_distribution<int64_t>(backoff.count() / 2, backoff.count())(random));
-  if (failures_ == 1 || failures_ % 10 == 0) {
+  // What was connected has already been reported as lost.
+  if (state_ != State::kReady && (failures_ == 1 || failures_ % 20 == 0)) {
     obs::Log(obs::Level::kWarning, "no connection to the database",
              {{"connection", options_.name}, {"why", why}, {"attempts", failures_}});
   }
@@ -239,7 +243,6 @@ void Connection::Lost(const std::string& why) {
              {{"connection", options_.name}, {"why", why}, {"in_flight", load()}});
   }
   Drop();
-  state_ = State::kConnecting;
   std::deque<InFlight> gone;
   gone.swap(in_flight_);
   for (InFlight& entry : gone) {
@@ -252,6 +255,7 @@ void Connection::Lost(const std::string& why) {
   // One that did not live long is being turned away: come back with backoff. Otherwise the first attempt follows at
   // once.
   if (std::chrono::steady_clock::now() - established_ < link::kShortLived) return Failed(why);
+  state_ = State::kConnecting;
   asio::post(executor_, [self = shared_from_this(), epoch = epoch_] {
     if (self->epoch_ == epoch && self->state_ == State::kConnecting) self->Open();
   });
@@ -504,16 +508,11 @@ void Connection::Finish() {
                                   ? &flight.items[static_cast<size_t>(entry.failed_command)]
                                   : nullptr;
     int command = entry.failed_command + static_cast<int>(entry.parses.size()) + entry.settings;
-    const std::string name = item != nullptr ? item->statement->name
-                             : command < static_cast<int>(entry.parses.size())
-                                 ? entry.parses[static_cast<size_t>(command)]
-                                 : "commit";
+    flight.failed = item != nullptr                                   ? item->statement->name
+                    : command < static_cast<int>(entry.parses.size()) ? entry.parses[static_cast<size_t>(command)]
+                                                                      : "commit";
     flight.outcome = renew ? Flight::Outcome::kUndone : Flight::Outcome::kFailed;
-    flight.status = Translate(flight.error, name, item != nullptr ? item->guarded_record : "");
-    if (flight.status.code() == absl::StatusCode::kInternal) {
-      obs::Log(obs::Level::kError, "the database refused a statement",
-               {{"statement", name}, {"sqlstate", flight.error.sqlstate}, {"why", flight.error.message}});
-    }
+    flight.status = Translate(flight.error, flight.failed, item != nullptr ? item->guarded_record : "");
   }
   Tell(executor_, flight);
 }

@@ -60,7 +60,8 @@ struct Flight {
   // What has become of it.
   Outcome outcome = Outcome::kPending;
   absl::Status status;
-  ServerError error;  // when kFailed
+  ServerError error;   // when kFailed
+  std::string failed;  // the statement that it was, then
   std::vector<Rows> rows;
   std::shared_ptr<class Connection> lease;  // when an exclusive one is kDone
 

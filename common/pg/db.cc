@@ -45,6 +45,15 @@ Batch::Item ItemOf(const Statement& statement) {
   return item;
 }
 
+// The flight's error for the caller. What is our own fault is logged with its reason, which the caller is not told.
+absl::Status Answer(const Call& call, Flight& flight) {
+  if (flight.outcome == Outcome::kFailed && flight.status.code() == absl::StatusCode::kInternal) {
+    obs::Log(obs::Level::kError, call, "the database refused a statement",
+             {{"statement", flight.failed}, {"sqlstate", flight.error.sqlstate}, {"why", flight.error.message}});
+  }
+  return std::move(flight.status);
+}
+
 // True when the batch may be sent once more: nothing of it happened, or `repeatable` makes that harmless.
 bool Again(const Flight& flight, bool repeatable, int attempt, int attempts) {
   if (attempt >= attempts) return false;
@@ -119,7 +128,7 @@ Async<std::vector<Rows>> Db::Read(const Call& call, Batch batch, ReadOptions opt
     flight->statement_timeout = options.statement_timeout;
     co_await pool.Run(flight);
     if (flight->outcome == store::Outcome::kDone) co_return std::move(flight->rows);
-    if (!store::Again(*flight, true, attempt, store::kReadAttempts)) co_return std::move(flight->status);
+    if (!store::Again(*flight, true, attempt, store::kReadAttempts)) co_return store::Answer(call, *flight);
     items = std::move(flight->items);
   }
 }
@@ -144,7 +153,7 @@ Async<std::vector<Rows>> Db::Write(const Call& call, Batch batch) {
       CRM_FAILPOINT_CO_RETURN("pg.before_reply");
       co_return std::move(flight->rows);
     }
-    if (!store::Again(*flight, false, attempt, store::kOnceAttempts)) co_return std::move(flight->status);
+    if (!store::Again(*flight, false, attempt, store::kOnceAttempts)) co_return store::Answer(call, *flight);
     items = std::move(flight->items);
   }
 }
@@ -175,7 +184,7 @@ Async<std::string> Db::OnceBytes(const Call& call, Batch batch, std::string repl
         flight->error.sqlstate == "23505") {
       break;
     }
-    if (!store::Again(*flight, true, attempt, store::kOnceAttempts)) co_return std::move(flight->status);
+    if (!store::Again(*flight, true, attempt, store::kOnceAttempts)) co_return store::Answer(call, *flight);
     items = std::move(flight->items);
   }
 
@@ -261,9 +270,10 @@ class LeasedTransaction final : public Transaction {
 
  private:
   absl::Status Broken(Flight& flight) {
-    if (status_.ok()) status_ = flight.status;
     if (flight.outcome == Outcome::kLost || flight.outcome == Outcome::kLeft) lost_ = true;
-    return flight.status;
+    absl::Status status = Answer(call_, flight);
+    if (status_.ok()) status_ = status;
+    return status;
   }
 
   const Call& call_;
@@ -287,7 +297,7 @@ Async<> Db::Transact(const Call& call, std::function<Async<>(Transaction&)> body
   begin->items.push_back(SettingsItem(*begin));
   begin->settings = false;
   co_await lease.Run(begin);
-  if (begin->outcome != store::Outcome::kDone) co_return std::move(begin->status);
+  if (begin->outcome != store::Outcome::kDone) co_return store::Answer(call, *begin);
 
   store::LeasedTransaction transaction(call, lease);
   absl::Status status = co_await body(transaction);
@@ -303,7 +313,7 @@ Async<> Db::Transact(const Call& call, std::function<Async<>(Transaction&)> body
   co_await lease.Run(commit);
   if (commit->outcome != store::Outcome::kDone) {
     if (commit->outcome == store::Outcome::kFailed) lease.Clean();  // a deferred constraint: rolled back by the server
-    co_return std::move(commit->status);
+    co_return store::Answer(call, *commit);
   }
   lease.Clean();
   if (commit->rows[0].command() != "COMMIT") {

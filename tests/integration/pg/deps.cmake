@@ -1,2 +1,2 @@
-# These tests stand below the services: they need neither rpc nor app.
+#These tests stand below the services : they need neither rpc nor app.
 set(deps crm_pg crm_testing)

@@ -22,11 +22,13 @@ using ::crm::testing::Servers;
 using ::crm::testing::TestCall;
 using Text = google::protobuf::StringValue;
 
-inline const Statement kAddItem{"shop.add_item", "INSERT INTO item (tenant_id, id, revision, name) VALUES ($1, $2, 1, $3)"};
+inline const Statement kAddItem{"shop.add_item",
+                                "INSERT INTO item (tenant_id, id, revision, name) VALUES ($1, $2, 1, $3)"};
 inline const Statement kItemNames{"shop.item_names", "SELECT name, revision FROM item_view ORDER BY name"};
-inline const Statement kRename{"shop.rename",
-                               "UPDATE item SET name = $3, revision = revision + 1 WHERE tenant_id = $1 AND id = $2 AND "
-                               "revision = $4 RETURNING 1"};
+inline const Statement kRename{
+    "shop.rename",
+    "UPDATE item SET name = $3, revision = revision + 1 WHERE tenant_id = $1 AND id = $2 AND "
+    "revision = $4 RETURNING 1"};
 inline const Statement kAddLine{"shop.add_line", "INSERT INTO line (tenant_id, id, item_id) VALUES ($1, $2, $3)"};
 inline const Statement kSleep{"shop.sleep", "SELECT pg_sleep($1)"};
 
@@ -73,7 +75,9 @@ class ShopTest : public ::testing::Test {
       return reply;
     }));
   }
-  int64_t Count(const std::string& from) { return std::stoll(Servers::Get().Value("SELECT count(*) FROM shop." + from)); }
+  int64_t Count(const std::string& from) {
+    return std::stoll(Servers::Get().Value("SELECT count(*) FROM shop." + from));
+  }
 
   testing::Loop loop_;
   std::unique_ptr<Db> db_;
