@@ -377,9 +377,11 @@ void Process::StartBackground() {
 }
 
 asio::awaitable<void> Process::Beat(Loop& loop) {
-  do {
+  // No do-while: g++ 12 turns a co_await in its condition into a trap.
+  for (;;) {
     loop.beat = Nanos(Steady::now());
-  } while (co_await SleepFor(kBeatEvery));
+    if (!co_await SleepFor(kBeatEvery)) co_return;
+  }
 }
 
 asio::awaitable<void> Process::Probe() {
