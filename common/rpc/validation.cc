@@ -3,6 +3,7 @@
 #include <absl/container/flat_hash_map.h>
 #include <absl/container/flat_hash_set.h>
 #include <absl/strings/ascii.h>
+#include <absl/strings/escaping.h>
 #include <absl/strings/match.h>
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
@@ -64,7 +65,7 @@ bool Transparent(const Descriptor* type) {
 
 std::string Quoted(absl::string_view text) {
   constexpr std::size_t kShown = 60;  // enough to recognise one's own words
-  return IsUtf8(text) ? absl::StrCat("\"", Truncated(text, kShown), "\"") : "\"...\"";
+  return IsUtf8(text) ? absl::StrCat("\"", absl::Utf8SafeCEscape(Truncated(text, kShown)), "\"") : "\"...\"";
 }
 
 std::string Rendered(const Path* path) {
