@@ -68,7 +68,7 @@ class Stack:
         self.spawner = ThreadPoolExecutor(max_workers=1)
         self.port_lock = None
         self.instance = Instance("test", self.folder, self.reserve_ports(), build)
-        self.services = services or self.instance.services
+        self.services = self.instance.services if services is None else services
         self.tenants = 0
 
     # Life.
@@ -161,7 +161,7 @@ class Stack:
             self.wait_ready([name])
 
     def wait_ready(self, names: list[str] | None = None, seconds: float = READY_SECONDS) -> None:
-        names = names or self.services
+        names = self.services if names is None else names
         if "postgres" in names:
             postgres.wait(self.instance, seconds, alive=lambda: self.alive("postgres"))
         if "redis" in names:

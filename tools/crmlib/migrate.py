@@ -15,13 +15,13 @@ def run(args: list[str]) -> int:
     keys.prepare(instance)
     config.prepare(instance)
     with console.step("migrations"):
-        all_services(instance, args)
+        all_services(instance, args or None)
     lock.close()
     return 0
 
 
-def all_services(instance: Instance, names: list[str] = []) -> None:
-    for service in names or instance.services:
+def all_services(instance: Instance, names: list[str] | None = None) -> None:
+    for service in instance.services if names is None else names:
         if service == "gateway":
             continue  # owns no tables
         console.command([instance.binary(service), "migrate", f"--config={instance.migrate_config(service)}"], f"the migrations of {service} failed",
