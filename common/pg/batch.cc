@@ -12,6 +12,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include "common/pg/migrate.h"
+
 namespace crm::pg {
 namespace wire {
 
@@ -129,9 +131,10 @@ Guards& AllGuards() {
 }
 
 std::string GuardedSql(const std::string& sql) {
-  size_t end = sql.find_last_not_of("; \t\r\n");
-  return absl::StrCat("WITH changed AS (\n", sql.substr(0, end + 1),
-                      "\n) SELECT guard((SELECT count(*) FROM changed))");
+  // Without comments and the closing semicolon, which would end the wrapper too early.
+  std::vector<std::string> parts = migrate::SplitStatements(sql);
+  return absl::StrCat("WITH changed AS (", parts.empty() ? sql : parts[0],
+                      ") SELECT guard((SELECT count(*) FROM changed))");
 }
 
 const Statement kEmit{"pg.emit",

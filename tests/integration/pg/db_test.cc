@@ -4,6 +4,8 @@
 #include <absl/strings/str_cat.h>
 #include <signal.h>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <set>
@@ -333,6 +335,53 @@ TEST_F(DbTest, AWriteOutlivesTheCallerThatStoppedWaiting) {
   // The batch belonged to the connection: it is done all the same, and the connection serves the next.
   ASSERT_TRUE(loop_.Run(db_->Write(call, AddItem(call, NewTenant(), "third"))).ok());
   EXPECT_EQ(Count("item"), 3);
+}
+
+Async<> WriteAndTell(Db& db, const Call& call, Batch batch, absl::Status& told) {
+  auto answer = co_await db.Write(call, std::move(batch));
+  told = answer.status();
+  co_return absl::OkStatus();
+}
+
+TEST_F(DbTest, ACancelledCallerLeavesItsBatchBehind) {
+  DbOptions options = Servers::Get().Db("shop");
+  options.write_connections = 1;
+  Use(options);
+  Call call = TestCall(NewTenant());
+  ASSERT_TRUE(loop_.Run(db_->Write(call, AddItem(call, NewTenant(), "warm"))).ok());
+  Batch slow = AddItem(call, NewTenant(), "slow");
+  slow.Add(kSleep, Params().Text("0.3"));
+  // One that is under way and one that waits in line.
+  asio::cancellation_signal sent, waiting;
+  absl::Status told_sent, told_waiting;
+  int ended = 0;
+  auto end = [&](std::exception_ptr, absl::Status) { ++ended; };
+  asio::co_spawn(loop_.context(), WriteAndTell(*db_, call, std::move(slow), told_sent),
+                 asio::bind_cancellation_slot(sent.slot(), end));
+  asio::co_spawn(loop_.context(), WriteAndTell(*db_, call, AddItem(call, NewTenant(), "never"), told_waiting),
+                 asio::bind_cancellation_slot(waiting.slot(), end));
+  loop_.RunFor(std::chrono::milliseconds(50));
+  auto start = std::chrono::steady_clock::now();
+  sent.emit(asio::cancellation_type::terminal);
+  waiting.emit(asio::cancellation_type::terminal);
+  loop_.Until([&] { return ended == 2; });
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(150));
+  EXPECT_EQ(told_sent.code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(told_waiting.code(), absl::StatusCode::kCancelled);
+  ASSERT_TRUE(loop_.Run(db_->Write(call, AddItem(call, NewTenant(), "next"))).ok());
+  EXPECT_EQ(Servers::Get().Value("SELECT string_agg(name, ' ' ORDER BY name) FROM shop.item"), "next slow warm");
+}
+
+TEST_F(DbTest, FindsTheServerByItsName) {
+  DbOptions options = Servers::Get().Db("shop");
+  options.conninfo.replace(options.conninfo.find("127.0.0.1"), 9, "localhost");
+  Use(options);
+  EXPECT_EQ(loop_.Run(db_->Ping()), absl::OkStatus());
+  options.conninfo.replace(options.conninfo.find("localhost"), 9, "no-such-host.invalid");
+  Use(options);
+  Call call = TestCall(NewTenant());
+  call.deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
+  EXPECT_FALSE(loop_.Run(db_->Read(call, kItemNames, Params())).ok());
 }
 
 TEST_F(DbTest, WhatDoesNotFitTheLineIsRefusedAtOnce) {
