@@ -342,17 +342,19 @@ asio::awaitable<void> Process::RunJob(const NamedJob& job) {
     if (draining_) co_return;
     obs::Log(obs::Level::kError, "a job ended with an error; it is started again",
              {{"job", job.name}, {"error", error}});
-    if (!co_await SleepFor(kJobAgain)) co_return;
+    const bool on = co_await SleepFor(kJobAgain);
+    if (!on) co_return;
   }
 }
 
 void Process::StartBackground() {
   Beside("access", [this]() { return directory_->Run(); });
   Beside("keys", [this]() -> Async<> {
-    while (co_await SleepFor(std::chrono::duration_cast<Steady::duration>(rpc::AccessDirectory::kPollEvery))) {
+    for (;;) {
+      const bool on = co_await SleepFor(std::chrono::duration_cast<Steady::duration>(rpc::AccessDirectory::kPollEvery));
+      if (!on) co_return absl::OkStatus();
       verifier_->Refresh();
     }
-    co_return absl::OkStatus();
   });
   Beside("probe", [this]() -> Async<> {
     co_await Probe();
@@ -377,10 +379,11 @@ void Process::StartBackground() {
 }
 
 asio::awaitable<void> Process::Beat(Loop& loop) {
-  // No do-while: g++ 12 turns a co_await in its condition into a trap.
+  // No co_await in a condition or an if's initialiser: g++ 12 turns some of them into traps.
   for (;;) {
     loop.beat = Nanos(Steady::now());
-    if (!co_await SleepFor(kBeatEvery)) co_return;
+    const bool on = co_await SleepFor(kBeatEvery);
+    if (!on) co_return;
   }
 }
 
@@ -399,7 +402,8 @@ asio::awaitable<void> Process::Probe() {
       }
     }
     const bool ever = database_answered_ != 0;
-    if (!co_await SleepFor(ever ? Steady::duration(kProbeEvery) : Steady::duration(kProbeEarly))) co_return;
+    const bool on = co_await SleepFor(ever ? Steady::duration(kProbeEvery) : Steady::duration(kProbeEarly));
+    if (!on) co_return;
   }
 }
 
@@ -419,7 +423,8 @@ asio::awaitable<void> Process::Publish() {
         obs::Log(obs::Level::kWarning, "not ready", {{"why", why}});
       }
     }
-    if (!co_await SleepFor(std::chrono::milliseconds(50))) co_return;
+    const bool on = co_await SleepFor(std::chrono::milliseconds(50));
+    if (!on) co_return;
   }
 }
 

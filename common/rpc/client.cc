@@ -172,6 +172,7 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl> {
 };
 
 Client::Client(ClientOptions options) : impl_(std::make_shared<Impl>()) {
+  wire::RouteLog();
   impl_->peer = options.peer.empty() ? options.address : options.peer;
   grpc::ChannelArguments args;
   args.SetMaxReceiveMessageSize(kReplyBytesMax);

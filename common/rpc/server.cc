@@ -661,6 +661,7 @@ absl::Status CheckService(const Service& service) {
 struct Server::Impl {
   std::shared_ptr<sin::Core> core;
   std::unique_ptr<sin::Generic> generic;
+  grpc::CallbackGenericService nothing;
   std::unique_ptr<grpc::Server> server, health;
   int port = 0, health_port = 0;
   bool drained = false;
@@ -668,6 +669,7 @@ struct Server::Impl {
 
 Server::Server(ServerOptions options, std::vector<asio::any_io_executor> loops, Authenticator& authenticator)
     : impl_(std::make_unique<Impl>()) {
+  wire::RouteLog();
   impl_->core = std::make_shared<sin::Core>(std::move(options), authenticator);
   for (auto& loop : loops) impl_->core->shards.push_back(std::make_shared<sin::Shard>(std::move(loop)));
   std::weak_ptr<sin::Core> weak = impl_->core;
@@ -743,6 +745,8 @@ absl::Status Server::Start() {
     builder.AddListeningPort(options.health_listen, grpc::InsecureServerCredentials(), &impl_->health_port);
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.SetMaxReceiveMessageSize(4096);
+    // gRPC does not start a server without a service; this one answers UNIMPLEMENTED to everything but health.
+    builder.RegisterCallbackGenericService(&impl_->nothing);
     // A process-wide switch: on only while this server is built, so that the health service stays off the TLS port.
     static std::mutex switch_mutex;
     std::lock_guard lock(switch_mutex);

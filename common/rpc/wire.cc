@@ -1,14 +1,27 @@
 #include "common/rpc/wire.h"
 
+#include <grpc/support/log.h>
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_certificate_verifier.h>
 #include <grpcpp/security/tls_credentials_options.h>
 
+#include "common/obs/log.h"
 #include "common/rpc/status.h"
 
 namespace crm::rpc::wire {
 
 constexpr unsigned kTlsRefreshSeconds = 3;
+
+void RouteLog() {
+  static const bool once = [] {
+    gpr_set_log_function([](gpr_log_func_args* args) {
+      obs::Log(args->severity == GPR_LOG_SEVERITY_DEBUG ? obs::Level::kDebug : obs::Level::kWarning, args->message,
+               {{"source", "grpc"}});
+    });
+    return true;
+  }();
+  (void)once;
+}
 
 grpc::Status ToWire(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
