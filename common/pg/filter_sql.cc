@@ -328,24 +328,32 @@ class Compiler {
   // `silent` nothing is left that could raise.
 
   struct Place {
-    std::string base;                        // the column, or a key's value in it
-    std::string path = "$";                  // jsonpath below the base; names of fields only
+    std::string column;                      // "t.address"
+    std::optional<std::string> key;          // of a map or Struct: below its value
+    std::string path = "$";                  // jsonpath below that; names of fields only
     std::string before, after;               // JSON around a value, from the column down: {"address":{"city": ... }}
     bool listed = false;                     // some list is walked
     const FieldDescriptor* field = nullptr;  // what stands there; null for anything (a Struct's member)
   };
 
+  // Parameters are bound where they are used: one that no text names has no type, and is refused.
+  std::string Base(const Place& place) {
+    if (!place.key) return place.column;
+    return absl::StrCat("(", place.column, " -> ", sql_.Bind(Params().Text(*place.key)), "::text)");
+  }
   std::string Exists(const Place& place, absl::string_view condition, absl::string_view value) {
-    return absl::StrCat("jsonb_path_exists(", place.base, ", 'lax ", place.path, condition, "', ",
+    const std::string base = Base(place);
+    return absl::StrCat("jsonb_path_exists(", base, ", 'lax ", place.path, condition, "', ",
                         value.empty() ? "'{}'" : sql_.Bind(Params().Text(absl::StrCat("{\"v\":", value, "}"))),
                         "::jsonb, true)");
   }
-  std::string Holds(const Column& column, const Place& place, absl::string_view value) {
-    return absl::StrCat("t.", column.name, " @> ",
-                        sql_.Bind(Params().Text(absl::StrCat(place.before, value, place.after))), "::jsonb");
+  std::string Holds(const Place& place, absl::string_view value) {
+    return absl::StrCat(place.column, " @> ", sql_.Bind(Params().Text(absl::StrCat(place.before, value, place.after))),
+                        "::jsonb");
   }
   std::string Matches(const Place& place, const std::string& pattern) {
-    return absl::StrCat("EXISTS (SELECT 1 FROM jsonb_path_query(", place.base, ", 'lax ", place.path,
+    const std::string base = Base(place);
+    return absl::StrCat("EXISTS (SELECT 1 FROM jsonb_path_query(", base, ", 'lax ", place.path,
                         place.field != nullptr && place.field->is_repeated() ? "[*]" : "",
                         "', '{}'::jsonb, true) e WHERE jsonb_typeof(e) = 'string' AND (e #>> '{}') ILIKE ",
                         sql_.Bind(Params().Text(pattern)), ")");
@@ -354,7 +362,7 @@ class Compiler {
   absl::StatusOr<std::string> OfJson(const Column& column, const Compare& c) {
     const std::string name = absl::StrCat("t.", column.name);
     const FieldDescriptor* field = column.field;
-    Place place{.base = name, .field = field};
+    Place place{.column = name, .field = field};
     size_t depth = 1;
     const bool keyed = field->is_map() || (!field->is_repeated() && field->message_type() != nullptr &&
                                            field->message_type() == google::protobuf::Struct::descriptor());
@@ -375,7 +383,7 @@ class Compiler {
       return Refuse(c, absl::StrCat("has parts: compare one of ", absl::StrJoin(parts, ", ")));
     }
     if (keyed) {
-      place.base = absl::StrCat("(", name, " -> ", sql_.Bind(Params().Text(c.path[1])), "::text)");
+      place.key = c.path[1];
       absl::StrAppend(&place.before, "{", JsonString(c.path[1]), ":");
       place.after.insert(0, "}");
       place.field = field->is_map() ? field->message_type()->map_value() : nullptr;
@@ -406,18 +414,19 @@ class Compiler {
       place.after.insert(0, "}");
       place.field = next;
     }
-    if (place.field == nullptr) return OfAnything(column, place, c);
-    return OfPlace(column, place, c);
+    if (place.field == nullptr) return OfAnything(place, c);
+    return OfPlace(place, c);
   }
 
-  // A value that equals the proto's default is also there when nothing is: an unset message, or a row from before the
-  // field.
-  std::string OrUnset(const Place& place, bool is_default, std::string equal, absl::string_view other) {
-    if (!is_default || place.listed) return equal;
+  // Outside lists and maps, a value that equals the proto's default is also there when nothing is: an unset message, or a
+  // row from before the field.
+  template <typename Equal>
+  std::string OrUnset(const Place& place, bool is_default, Equal equal, absl::string_view other) {
+    if (!is_default || place.listed || place.key) return equal();
     return absl::StrCat("(", Exists(place, absl::StrCat(" ? (@ != ", other, ")"), ""), ") IS NOT TRUE");
   }
 
-  absl::StatusOr<std::string> OfPlace(const Column& column, const Place& place, const Compare& c) {
+  absl::StatusOr<std::string> OfPlace(const Place& place, const Compare& c) {
     const FieldDescriptor* field = place.field;
     if (field->is_map()) return Refuse(c, "is a map inside a message, which cannot be filtered by");
     if (field->is_repeated()) {
@@ -440,7 +449,7 @@ class Compiler {
     const auto& info = record::InfoOf(field);
     const std::string list_before = field->is_repeated() ? "[" : "", list_after = field->is_repeated() ? "]" : "";
     const auto holds = [&](absl::string_view value) {
-      return Holds(column, place, absl::StrCat(list_before, value, list_after));
+      return Holds(place, absl::StrCat(list_before, value, list_after));
     };
     const std::string elements = field->is_repeated() ? "[*]" : "";
     switch (field->cpp_type()) {
@@ -468,18 +477,21 @@ class Compiler {
         const bool wild = c.value.any_before || c.value.any_after;
         if (c.op == Op::kHas && !field->is_repeated()) return Matches(place, Pattern(text, true, true));
         if (wild) return Matches(place, Pattern(text, c.value.any_before, c.value.any_after));
-        return OrUnset(place, text.empty() && !field->is_repeated(), holds(JsonString(text)), "\"\"");
+        return OrUnset(
+            place, text.empty() && !field->is_repeated(), [&] { return holds(JsonString(text)); }, "\"\"");
       }
       case FieldDescriptor::CPPTYPE_BOOL: {
         if (Orders(c.op)) return Refuse(c, "is true or false, it has no order");
         CRM_TRY(const bool value, filter::BoolOf(c));
-        return OrUnset(place, !value && !field->is_repeated(), holds(value ? "true" : "false"), "false");
+        return OrUnset(
+            place, !value && !field->is_repeated(), [&] { return holds(value ? "true" : "false"); }, "false");
       }
       case FieldDescriptor::CPPTYPE_ENUM: {
         if (Orders(c.op)) return Refuse(c, "has names, not an order: compare with = or !=");
         CRM_TRY(const int number, filter::EnumOf(c, field->enum_type()));
         const std::string value = JsonString(field->enum_type()->FindValueByNumber(number)->name());
-        return OrUnset(place, number == 0 && !field->is_repeated(), holds(value), value);
+        return OrUnset(
+            place, number == 0 && !field->is_repeated(), [&] { return holds(value); }, value);
       }
       case FieldDescriptor::CPPTYPE_MESSAGE:
         if (record::IsTimestamp(field))
@@ -493,29 +505,31 @@ class Compiler {
         CRM_TRY(const Decimal value, Decimal::Parse(number));
         const absl::string_view sign = Orders(c.op) ? Sign(c.op) : absl::string_view(" == ");
         const bool is_default = !Orders(c.op) && value.IsZero() && !field->is_repeated();
-        return OrUnset(place, is_default, Exists(place, absl::StrCat(elements, " ? (@", sign, "$v)"), value.ToString()),
-                       "0");
+        return OrUnset(
+            place, is_default,
+            [&] { return Exists(place, absl::StrCat(elements, " ? (@", sign, "$v)"), value.ToString()); }, "0");
       }
     }
   }
 
   // A Struct's member: nobody says what it holds, so a value is compared as whatever it can be read as.
-  absl::StatusOr<std::string> OfAnything(const Column& column, const Place& place, const Compare& c) {
-    if (IsAny(c)) return Exists(place, " ? (@ != null && @ != \"\")", "");
+  absl::StatusOr<std::string> OfAnything(const Place& place, const Compare& c) {
+    if (IsAny(c)) return Exists(place, " ? (@ != null && (@.type() != \"string\" || @ != \"\"))", "");
     const auto number = Decimal::Parse(c.value.text);
     if (Orders(c.op)) {
       CRM_TRY(const std::string text, filter::TextOf(c));
-      const std::string value = number.ok() ? number->ToString() : JsonString(text);
-      return Exists(place, absl::StrCat(" ? (@", Sign(c.op), "$v && @ != \"\")"), value);
+      // Values of another type compare as unknown, which is not true.
+      if (number.ok()) return Exists(place, absl::StrCat(" ? (@", Sign(c.op), "$v)"), number->ToString());
+      return Exists(place, absl::StrCat(" ? (@", Sign(c.op), "$v && @ != \"\")"), JsonString(text));
     }
     CRM_TRY(const std::string text, filter::TextOf(c));
     if (c.op == Op::kHas) return Matches(place, Pattern(text, true, true));
     if (c.value.any_before || c.value.any_after) {
       return Matches(place, Pattern(text, c.value.any_before, c.value.any_after));
     }
-    std::vector<std::string> any = {Holds(column, place, JsonString(text))};
-    if (number.ok()) any.push_back(Holds(column, place, number->ToString()));
-    if (text == "true" || text == "false") any.push_back(Holds(column, place, text));
+    std::vector<std::string> any = {Holds(place, JsonString(text))};
+    if (number.ok()) any.push_back(Holds(place, number->ToString()));
+    if (text == "true" || text == "false") any.push_back(Holds(place, text));
     return absl::StrCat("(", absl::StrJoin(any, " OR "), ")");
   }
 

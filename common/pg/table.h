@@ -159,6 +159,9 @@ class RecordTable {
   // What a list without filter sends for a caller whose scope is all.
   absl::StatusOr<Statement> SelectPage(const ListArgs& args) const;
 
+  // What List sends for these arguments: the statement and its parameters, for EXPLAIN in tests and tools.
+  absl::StatusOr<Fragment> PageQuery(const Call& call, const ListArgs& args) const;
+
   // Adds the read of records by id, narrowed to the caller's scope for `action`.
   void AddGet(Batch& batch, const std::vector<Uuid>& ids, type::v1::Action action, bool show_deleted) const;
   // Decodes a row of AddGet, SelectByIds or a list into an empty message.

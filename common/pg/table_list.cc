@@ -283,6 +283,13 @@ absl::Status TooSlow(const RecordTable& table, const ListArgs& args) {
                {{"hint", hint}});
 }
 
+// Where the page begins.
+absl::StatusOr<std::vector<std::string>> RangesFrom(const std::string& binding, const ListArgs& args, Query& query) {
+  if (args.page_token.empty()) return std::vector<std::string>{""};
+  CRM_TRY(const PageKey key, ReadPageToken(binding, args.page_token));
+  return RangesAfter(query.order, key, query.sql);
+}
+
 const FieldDescriptor* Standard(const Message& request, const char* name, FieldDescriptor::CppType type) {
   const auto* field = request.GetDescriptor()->FindFieldByName(name);
   return field != nullptr && !field->is_repeated() && field->cpp_type() == type ? field : nullptr;
@@ -332,6 +339,13 @@ absl::StatusOr<Statement> RecordTable::SelectPage(const ListArgs& args) const {
   return Statement{absl::StrCat(impl_->schema, ".", name(), ".list"), list::PageSql(query, impl_->select_list, {""})};
 }
 
+absl::StatusOr<Fragment> RecordTable::PageQuery(const Call& call, const ListArgs& args) const {
+  CRM_TRY(list::Query query, list::Compile(call, *this, args, /*scoped=*/true));
+  CRM_TRY(auto ranges, list::RangesFrom(list::Binding(call, *this, args), args, query));
+  std::string sql = list::PageSql(query, impl_->select_list, ranges);
+  return Fragment{std::move(sql), query.sql.params()};
+}
+
 namespace internal {
 
 Async<PageInfo> ListInto(Db& db, const Call& call, const RecordTable& table, ListArgs args, AddMessage add) {
@@ -353,11 +367,7 @@ Async<PageInfo> ListInto(Db& db, const Call& call, const RecordTable& table, Lis
         query.sql.params());
   }
 
-  std::vector<std::string> ranges = {""};
-  if (!first_page) {
-    CRM_CO_TRY(const PageKey key, ReadPageToken(binding, args.page_token));
-    CRM_CO_TRY(ranges, list::RangesAfter(query.order, key, query.sql));
-  }
+  CRM_CO_TRY(const std::vector<std::string> ranges, list::RangesFrom(binding, args, query));
   std::string sql = list::PageSql(query, impl.select_list, ranges);
   const Statement* named = query.dynamic ? nullptr : impl.ListStatement(sql);
   int page_at = 0;

@@ -138,7 +138,7 @@ TEST_F(TableFilter, MessagesAreAskedForTheirParts) {
   EXPECT_EQ(Sql("parts.colors:red"), "t.parts @> $1::jsonb");
   EXPECT_THAT(Values(), ElementsAre(R"([{"colors":["red"]}])"));
   EXPECT_EQ(Sql("labels:size"), "t.labels ? $1::text");
-  EXPECT_EQ(Sql("labels.size = L"), "t.labels @> $2::jsonb");
+  EXPECT_EQ(Sql("labels.size = L"), "t.labels @> $1::jsonb");
   EXPECT_EQ(Sql("parts:*"), "t.parts <> '[]'::jsonb");
   EXPECT_THAT(Refused("parts:wheel"), HasSubstr("parts.name"));
   EXPECT_THAT(Refused("place = Berlin"), HasSubstr("place.city"));
