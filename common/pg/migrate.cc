@@ -23,8 +23,8 @@ namespace migrate {
 namespace fs = std::filesystem;
 
 // A migration waits this long for a lock and then gives way to the traffic that holds it, and tries again.
-constexpr char kLockTimeout[] = "4s";
-constexpr int kLockAttempts = 8;
+constexpr char kLockTimeout[] = "2s";
+constexpr int kLockAttempts = 12;
 constexpr auto kLockPause = std::chrono::milliseconds(500);
 
 const char* const kTenantCheck = "(tenant_id = (current_setting('app.tenant'::text))::uuid)";

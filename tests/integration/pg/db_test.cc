@@ -3,13 +3,17 @@
 
 #include <absl/strings/str_cat.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <filesystem>
+#include <fstream>
 #include <set>
 
+#include "common/base/failpoint.h"
 #include "crm/events/v1/event.pb.h"
 #include "tests/integration/pg/shop.h"
 
@@ -631,9 +635,14 @@ Async<> KilledInTheMiddle(Transaction& transaction, const Call& call) {
   CRM_CO_TRY(co_await transaction.Run(add("before")));
   CRM_CO_TRY(Rows pid, co_await transaction.Run(kPid, Params()));
   Servers::Get().Sql(absl::StrCat("SELECT pg_terminate_backend(", pid.Int(0, 0), ", 5000)"));
-  // Time enough for the pool to have a new connection in the old one's place.
-  asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::milliseconds(300));
-  co_await timer.async_wait(asio::use_awaitable);
+  // Until the pool has a new connection in the old one's place.
+  auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (Servers::Get().Value(
+             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'shop/write' AND state = 'idle'") == "0" &&
+         std::chrono::steady_clock::now() < limit) {
+    asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::milliseconds(5));
+    co_await timer.async_wait(asio::use_awaitable);
+  }
   (void)co_await transaction.Run(add("after"));
   co_return absl::OkStatus();
 }
@@ -671,6 +680,20 @@ TEST_F(DbTest, TransactEndsWithTheDeadlineAndUndoes) {
 }
 
 // ---- lost connections ----
+
+TEST_F(DbTest, AnAnswerLostAfterTheCommitIsFoundByItsKey) {
+  const std::string file = absl::StrCat(::testing::TempDir(), "/crm-failpoints-", getpid());
+  std::ofstream(file) << "pg.before_reply=error\n";
+  ASSERT_EQ(failpoint::UseFile(file), absl::OkStatus());
+  Call call = TestCall(NewTenant());
+  EXPECT_EQ(AddOnce(call, NewTenant(), "lamp").status().code(), absl::StatusCode::kUnavailable);
+  ASSERT_EQ(failpoint::UseFile(""), absl::OkStatus());
+  std::filesystem::remove(file);
+  auto again = AddOnce(call, NewTenant(), "decided anew");
+  ASSERT_EQ(again.status(), absl::OkStatus());
+  EXPECT_EQ(again->value(), "lamp");
+  EXPECT_EQ(Count("item"), 1);
+}
 
 struct Ledger {
   std::set<std::string> acknowledged, attempted;

@@ -143,8 +143,11 @@ TEST_F(MigrateTest, RunsOutsideATransactionWhereAsked) {
 TEST_F(MigrateTest, WaitsForALockAndTriesAgain) {
   Write("0001_thing.sql", kThing);
   ASSERT_TRUE(Run().ok());
-  std::thread traffic([&] { Value("BEGIN; LOCK TABLE $S.thing IN ACCESS SHARE MODE; SELECT pg_sleep(5); COMMIT"); });
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  std::thread traffic([&] { Value("BEGIN; LOCK TABLE $S.thing IN ACCESS SHARE MODE; SELECT pg_sleep(3); COMMIT"); });
+  auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (Value("SELECT count(*) FROM pg_locks WHERE relation = '$S.thing'::regclass AND granted") == "0") {
+    ASSERT_LT(std::chrono::steady_clock::now(), limit);
+  }
   Write("0002_more.sql", "ALTER TABLE thing ADD COLUMN note text;");
   EXPECT_EQ(Run().status(), absl::OkStatus());
   traffic.join();
