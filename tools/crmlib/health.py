@@ -8,12 +8,18 @@ from crmlib.instance import Instance
 
 
 def ready(instance: Instance, service: str) -> bool:
+    return ask(instance, service)[0]
+
+
+def ask(instance: Instance, service: str) -> tuple[bool, str]:
+    """Whether it is ready, and if not, what it says of it."""
     connection = http.client.HTTPConnection("127.0.0.1", instance.metrics_port(service), timeout=2)
     try:
         connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
+        answer = connection.getresponse()
+        return answer.status == 200, answer.read().decode(errors="replace").strip()
+    except (OSError, http.client.HTTPException) as error:
+        return False, str(error)
     finally:
         connection.close()
 
@@ -26,6 +32,7 @@ def wait(instance: Instance, services: list[str], seconds: float = 60, alive=lam
         dead = next((service for service in waiting if not alive(service)), None)
         if dead or time.monotonic() > deadline:
             name = dead or waiting[0]
-            raise console.Failure(f"{name} {'ended' if dead else 'is not ready'} (port {instance.metrics_port(name)})",
+            state = "ended" if dead else f"is not ready: {ask(instance, name)[1]}"
+            raise console.Failure(f"{name} {state} (port {instance.metrics_port(name)})",
                                   "its log says why; tools/crm doctor checks ports, memory and certificates", log=instance.log(name))
         time.sleep(0.05)
