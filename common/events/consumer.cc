@@ -110,7 +110,7 @@ bool IsOutage(const absl::Status& status) {
 
 // What may stand in a text column.
 std::string ErrorText(const absl::Status& status) {
-  std::string text = status.ToString().substr(0, kErrorTextMax);
+  std::string text = Brief(status).substr(0, kErrorTextMax);
   for (char& c : text) {
     if (c == '\0' || (c & 0x80)) c = '?';
   }
@@ -293,7 +293,7 @@ void SubscriptionImpl::Heard(std::string event) {
   absl::StatusOr<EventKey> key = KeyOf(event);
   if (!key.ok()) {
     obs::Log(obs::Level::kError, "an entry of the stream is no event",
-             {{"producer", options_.producer}, {"error", key.status().ToString()}});
+             {{"producer", options_.producer}, {"error", Brief(key.status())}});
     return;
   }
   if (!Mine(key->tenant)) return;
@@ -388,9 +388,8 @@ asio::awaitable<void> SubscriptionImpl::RunLane(std::shared_ptr<SubscriptionImpl
 void SubscriptionImpl::Failed(Lane& lane, const absl::Status& status) {
   lane.loaded = false;
   if (lane.outages == 0) {
-    obs::Log(
-        obs::Level::kWarning, "a lane waits",
-        {{"producer", options_.producer}, {"tenant", TypeId("tenant", lane.tenant)}, {"error", status.ToString()}});
+    obs::Log(obs::Level::kWarning, "a lane waits",
+             {{"producer", options_.producer}, {"tenant", TypeId("tenant", lane.tenant)}, {"error", Brief(status)}});
   }
   milliseconds time = std::min(options_.retry_min * (1 << std::min(lane.outages, 10)), hearing::kHeadsWhenDeaf);
   ++lane.outages;
@@ -436,7 +435,7 @@ Async<> SubscriptionImpl::Fetch(Lane& lane) {
   request.set_limit(hearing::kFetchMax);
   absl::StatusOr<v1::ListEventsResponse> response = co_await source_->ListEvents(call, request);
   // A producer that refuses is as good as one that is away.
-  if (!response.ok()) co_return absl::UnavailableError(response.status().ToString());
+  if (!response.ok()) co_return absl::UnavailableError(Brief(response.status()));
   lane.outages = 0;
   for (const v1::Event& event : response->events()) {
     if (event.seq() <= lane.position) continue;
@@ -480,11 +479,13 @@ asio::awaitable<absl::StatusOr<std::vector<pg::Batch::Item>>> SubscriptionImpl::
   auto effect = effects_.find(hearing::PayloadType(letter.event));
   if (effect == effects_.end()) co_return std::vector<pg::Batch::Item>{};
   auto turned = std::make_shared<bool>(false);
-  asio::post(co_await asio::this_coro::executor, [turned] { *turned = true; });
+  auto executor = co_await asio::this_coro::executor;  // not inside the call: g++ 12 would destroy the lambda twice
+  asio::post(executor, [turned] { *turned = true; });
   pg::Batch batch(letter.call);
+  const events::Heard heard{letter.call, letter.event};
   absl::Status status;
   try {
-    status = co_await effect->second({letter.call, letter.event}, batch);
+    status = co_await effect->second(heard, batch);
   } catch (const std::exception& error) {
     status = absl::InternalError(absl::StrCat("the effect threw: ", error.what()));
   }
@@ -741,23 +742,26 @@ asio::awaitable<void> SubscriptionImpl::WatchHeads(std::shared_ptr<SubscriptionI
     absl::Status status = co_await self->CheckHeadsOnce(patient);
     if (!status.ok() && !failing) {
       obs::Log(obs::Level::kWarning, "the producer's heads cannot be asked",
-               {{"producer", self->options_.producer}, {"error", status.ToString()}});
+               {{"producer", self->options_.producer}, {"error", Brief(status)}});
     }
     failing = !status.ok();
     if (self->stopping_) break;
     milliseconds time = self->options_.heads_every;
     if (failing || !self->tail_.listening()) time = std::min(time, hearing::kHeadsWhenDeaf);
-    co_await self->heads_bell_->Wait(Jitter(time - time / 10, time + time / 10));
+    time = Jitter(time - time / 10, time + time / 10);
+    co_await self->heads_bell_->Wait(time);
   }
 }
 
 asio::awaitable<void> SubscriptionImpl::KeepShare(std::shared_ptr<SubscriptionImpl> self) {
+  const milliseconds pause = std::max<milliseconds>(self->options_.lease / 10, milliseconds(50));
   while (!self->stopping_) {
-    if (co_await self->share_.Renew()) {
+    bool changed = co_await self->share_.Renew();
+    if (changed) {
       self->tail_.SetShards(self->share_.shards());  // answers by a gap, which asks for the heads
       self->AskHeads();
     }
-    co_await self->share_bell_->Wait(std::max(self->options_.lease / 10, milliseconds(50)));
+    co_await self->share_bell_->Wait(pause);
   }
   co_await self->share_.Release();
 }
@@ -790,7 +794,8 @@ Async<> SubscriptionImpl::Run() {
                  [done](std::exception_ptr failed, absl::Status) { done(failed); });
   while (tasks_ > 0 || running_ > 0) {
     co_await end_bell_->Wait(milliseconds(1000));
-    if (!stopping_ && co_await Cancelled()) BeginStop();
+    bool cancelled = co_await Cancelled();
+    if (cancelled && !stopping_) BeginStop();
   }
   std::lock_guard lock(mutex_);
   executor_ = {};

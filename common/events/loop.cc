@@ -9,6 +9,10 @@
 
 namespace crm::events {
 
+std::string Brief(const absl::Status& status) {
+  return absl::StrCat(absl::StatusCodeToString(status.code()), ": ", status.message());
+}
+
 std::string NewHolder() {
   char host[256] = "host";
   gethostname(host, sizeof host - 1);

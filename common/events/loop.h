@@ -49,6 +49,9 @@ inline std::chrono::milliseconds Jitter(std::chrono::milliseconds low, std::chro
   return low + std::chrono::milliseconds(random() % static_cast<unsigned>((high - low).count() + 1));
 }
 
+// "INTERNAL: what happened", without the details that travel to callers.
+std::string Brief(const absl::Status& status);
+
 // A name for this process among its replicas that no other has.
 std::string NewHolder();
 

@@ -32,20 +32,21 @@ constexpr size_t kPokedMax = 1024;          // beyond, a look finds them
 constexpr size_t kLanesKnownMax = 100'000;  // lanes that certainly exist
 
 // Leaps from tenant to tenant along the index of unnumbered rows, so that a tenant's backlog does not make the look
-// slow.
+// slow. What lies there for a second belongs to anyone: its relay is dead, and its lease has yet to end.
 const pg::Statement kFindTenants{"events.find_unnumbered",
                                  R"sql(
 WITH RECURSIVE found AS (
-  (SELECT bucket, tenant_id FROM outbox WHERE seq IS NULL ORDER BY bucket, tenant_id LIMIT 1)
+  (SELECT bucket, tenant_id, create_time FROM outbox WHERE seq IS NULL ORDER BY bucket, tenant_id, id LIMIT 1)
   UNION ALL
-  SELECT next.bucket, next.tenant_id
+  SELECT next.bucket, next.tenant_id, next.create_time
   FROM found CROSS JOIN LATERAL (
-    SELECT bucket, tenant_id FROM outbox
+    SELECT bucket, tenant_id, create_time FROM outbox
     WHERE seq IS NULL AND (bucket, tenant_id) > (found.bucket, found.tenant_id)
-    ORDER BY bucket, tenant_id LIMIT 1
+    ORDER BY bucket, tenant_id, id LIMIT 1
   ) AS next
 )
-SELECT tenant_id FROM found WHERE bucket % 16 = ANY ($1::int[]) LIMIT $2::int)sql"};
+SELECT tenant_id FROM found
+WHERE bucket % 16 = ANY ($1::int[]) OR create_time < clock_timestamp() - interval '1 s' LIMIT $2::int)sql"};
 const pg::Statement kMakeLane{"events.make_lane",
                               "INSERT INTO lane (tenant_id, bucket, seq) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING"};
 // A statement of its own: the one that numbers must begin, and so take its snapshot, after the lock is held. In one
@@ -171,7 +172,7 @@ struct Relay::Impl : std::enable_shared_from_this<Relay::Impl> {
     absl::StatusOr<int> count = co_await self->Number(tenant);
     if (!count.ok()) {  // found again by the next look
       obs::Log(obs::Level::kWarning, "a lane could not be numbered",
-               {{"tenant", TypeId("tenant", tenant)}, {"error", count.status().ToString()}});
+               {{"tenant", TypeId("tenant", tenant)}, {"error", Brief(count.status())}});
     } else if (*count >= self->options.batch_max) {
       self->Queue(tenant);
     }
@@ -215,7 +216,6 @@ struct Relay::Impl : std::enable_shared_from_this<Relay::Impl> {
 
   // Looks for tenants with unnumbered events.
   Async<> Look() {
-    if (share.shards().empty()) co_return absl::OkStatus();
     Call call = OwnCall(options.service, "events.FindUnnumbered", Uuid{}, relaying::kNumberTimeout);
     std::vector<int64_t> shards(share.shards().begin(), share.shards().end());
     CRM_CO_TRY(pg::Rows rows,
@@ -235,14 +235,16 @@ struct Relay::Impl : std::enable_shared_from_this<Relay::Impl> {
       self->look_now = false;
       absl::Status looked = co_await self->Look();
       if (!looked.ok() && !failing) {
-        obs::Log(obs::Level::kWarning, "the outbox cannot be looked at", {{"error", looked.ToString()}});
+        obs::Log(obs::Level::kWarning, "the outbox cannot be looked at", {{"error", Brief(looked)}});
       }
       failing = !looked.ok();
       if (!self->look_now) {
-        auto high = self->options.poll_max;
-        co_await self->bell->Wait(failing ? 2 * high : Jitter(self->options.poll_min, high));
+        relaying::milliseconds high = self->options.poll_max;
+        relaying::milliseconds pause = failing ? 2 * high : Jitter(self->options.poll_min, high);
+        co_await self->bell->Wait(pause);
       }
-      if (co_await Cancelled()) self->stopping = true;
+      bool cancelled = co_await Cancelled();
+      if (cancelled) self->stopping = true;
     }
   }
 };

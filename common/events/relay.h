@@ -18,8 +18,10 @@
 namespace crm::events {
 
 struct RelayOptions {
-  std::string service;                     // "contact"
-  std::string holder;                      // this process among its replicas; empty: made up
+  std::string service;  // "contact"
+  // This process among its replicas, the same after a restart ("host:port"), so that it finds its share again at once
+  // instead of waiting for its own old lease to end. Empty: made up.
+  std::string holder;
   std::chrono::milliseconds poll_min{50};  // without a poke, the outbox is looked at this often
   std::chrono::milliseconds poll_max{200};
   // How long a poke waits for others: numbering costs a commit, so a busy tenant's events are numbered some 200 times a

@@ -53,7 +53,7 @@ asio::awaitable<bool> Share::Renew() {
   auto results = co_await db_.Write(call, std::move(batch));
   if (!results.ok()) {
     obs::Log(obs::Level::kWarning, "a share of the shards could not be renewed",
-             {{"consumer", consumer_}, {"error", results.status().ToString()}});
+             {{"consumer", consumer_}, {"error", Brief(results.status())}});
     co_return false;
   }
   renew_at_ = now + lease_ / 3;

@@ -26,9 +26,11 @@ class Source {
 std::unique_ptr<Source> MakeRpcSource(rpc::Client& client);
 
 struct ConsumerOptions {
-  std::string service;                          // who hears: "analytics"
-  std::string producer;                         // who is heard: "deal_pipeline"
-  std::string holder;                           // this process among its replicas; empty: made up
+  std::string service;   // who hears: "analytics"
+  std::string producer;  // who is heard: "deal_pipeline"
+  // This process among its replicas, the same after a restart ("host:port"), so that it finds its share again at once
+  // instead of waiting for its own old lease to end. Empty: made up.
+  std::string holder;
   std::chrono::milliseconds heads_every{5000};  // how soon a lost tail shows
   std::chrono::milliseconds lease{10000};       // how long a silent replica keeps its share
   std::chrono::milliseconds gap_patience{30};   // how long a skipped number may still come by stream

@@ -65,7 +65,9 @@ struct Tail::Impl : std::enable_shared_from_this<Tail::Impl> {
 
   static asio::awaitable<void> Follow(std::shared_ptr<Impl> self, OnEvent on_event, OnGap on_gap) {
     milliseconds backoff = kBackoffMin;
-    while (!self->stopping && !co_await Cancelled()) {
+    for (;;) {
+      bool cancelled = co_await Cancelled();
+      if (cancelled || self->stopping) break;
       if (self->seek) {
         self->seek = false;
         std::vector<std::string> streams = self->Streams();
@@ -81,7 +83,8 @@ struct Tail::Impl : std::enable_shared_from_this<Tail::Impl> {
         absl::Status placed = co_await self->reader->SeekToEnd(streams);
         if (!placed.ok()) {
           self->seek = true;
-          co_await self->bell->Wait(Jitter(backoff / 2, backoff));
+          milliseconds pause = Jitter(backoff / 2, backoff);
+          co_await self->bell->Wait(pause);
           backoff = std::min(2 * backoff, kBackoffMax);
           continue;
         }
@@ -93,7 +96,8 @@ struct Tail::Impl : std::enable_shared_from_this<Tail::Impl> {
       if (!entries.ok()) {
         self->seek = true;
         self->listening = false;
-        if (!self->broken_off) co_await self->bell->Wait(Jitter(backoff / 2, backoff));
+        milliseconds pause = self->broken_off ? milliseconds(0) : Jitter(backoff / 2, backoff);
+        co_await self->bell->Wait(pause);
         backoff = std::min(2 * backoff, kBackoffMax);
         continue;
       }
