@@ -107,8 +107,8 @@ struct ReadOptions {
 //   FIELD_INVALID  wrong type, out of range, unknown enum name (the allowed ones are listed), a name twice, two members
 //   of
 //                  one oneof
-// `present`, if given, receives the top-level names that the text has, null ones included, in the order of the proto's
-// field numbers: the mask of a PATCH. A nested message or a map is one name.
+// `present`, if given, receives the top-level names that the text has, null ones included, in the order of the
+// proto's fields: the mask of a PATCH. A nested message or a map is one name.
 absl::Status Read(absl::string_view text, google::protobuf::Message& message, const ReadOptions& options = {},
                   std::vector<std::string>* present = nullptr);
 
