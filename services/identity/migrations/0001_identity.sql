@@ -137,7 +137,7 @@ COMMENT ON TABLE access_change IS 'queue';
 CREATE INDEX access_change_time ON access_change (create_time);
 CREATE INDEX access_change_subject ON access_change (tenant_id, subject_id, create_time);
 
--- login -> tenant: the one table that is not a tenant's, because a login is looked up before its tenant is known.
+-- login -> tenant. No tenant: a login is looked up before its tenant is known.
 CREATE TABLE directory (
   login       text NOT NULL PRIMARY KEY,
   owner_tenant uuid NOT NULL,
@@ -145,7 +145,7 @@ CREATE TABLE directory (
 );
 GRANT SELECT, INSERT ON directory TO identity;
 
--- Failed sign-ins in a row per login, known or not.
+-- Failed sign-ins in a row per login. No tenant: the login may be nobody's.
 CREATE TABLE login_failure (
   login        text NOT NULL PRIMARY KEY,
   failure_count integer NOT NULL,
