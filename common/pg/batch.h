@@ -1,5 +1,5 @@
-// What is sent to PostgreSQL in one round trip: local settings + statements + Sync. The Sync is the transaction; an error
-// in one statement undoes the batch and harms no neighbour in the pipeline.
+// What is sent to PostgreSQL in one round trip: local settings + statements + Sync. The Sync is the transaction; an
+// error in one statement undoes the batch and harms no neighbour in the pipeline.
 #pragma once
 
 #include <absl/status/status.h>
@@ -61,8 +61,8 @@ class Rows {
   int size() const { return size_; }
   bool empty() const { return size_ == 0; }
   int columns() const;
-  int64_t affected() const;            // rows that an INSERT, UPDATE or DELETE changed, or a SELECT found
-  absl::string_view command() const;   // the command's tag: "UPDATE 1", "COMMIT"
+  int64_t affected() const;           // rows that an INSERT, UPDATE or DELETE changed, or a SELECT found
+  absl::string_view command() const;  // the command's tag: "UPDATE 1", "COMMIT"
 
   bool IsNull(int row, int column) const;
   absl::string_view Text(int row, int column) const;  // text, varchar, name, json; also jsonb without its version byte
@@ -71,9 +71,9 @@ class Rows {
   double Double(int row, int column) const;
   Uuid Id(int row, int column) const;
   absl::Time Time(int row, int column) const;
-  std::string Date(int row, int column) const;        // "2026-11-23"
+  std::string Date(int row, int column) const;  // "2026-11-23"
   absl::string_view Bytes(int row, int column) const;
-  std::string Decimal(int row, int column) const;     // numeric, all its digits: "1234.50"
+  std::string Decimal(int row, int column) const;  // numeric, all its digits: "1234.50"
   std::vector<std::string> TextArray(int row, int column) const;
   std::vector<int64_t> IntArray(int row, int column) const;
   std::vector<Uuid> IdArray(int row, int column) const;
@@ -107,9 +107,9 @@ class Batch {
   // Adds a statement; answers its index among the results of Db::Read.
   int Add(const Statement& statement, Params params = {});
 
-  // Adds a statement that must change or find at least one row; otherwise the batch is undone and LostRace(record_id) is
-  // the answer. The statement ends in RETURNING or SELECT of one column; it is wrapped in the schema's guard().
-  // The statement's name must stand for one text, as everywhere; it is prepared as "<name>!".
+  // Adds a statement that must change or find at least one row; otherwise the batch is undone and LostRace(record_id)
+  // is the answer. The statement ends in RETURNING or SELECT of one column; it is wrapped in the schema's guard(). The
+  // statement's name must stand for one text, as everywhere; it is prepared as "<name>!".
   void AddGuarded(const Statement& statement, Params params, absl::string_view record_id);
 
   // The usual record statements (see table.h). Update and Delete are guarded by the revision of `before` and write
@@ -122,18 +122,18 @@ class Batch {
   // Writes an event in the same transaction. `payload` is a message of the service's events.proto.
   void Emit(const NewEvent& event, const google::protobuf::Message& payload);
 
-  // Refuses the whole batch: what could not be said in SQL (an id of the wrong kind). Db answers it instead of running; the
-  // first one counts.
+  // Refuses the whole batch: what could not be said in SQL (an id of the wrong kind). Db answers it instead of running;
+  // the first one counts.
   void Fail(absl::Status status) { status_.Update(std::move(status)); }
   const absl::Status& status() const { return status_; }
 
   const Call& call() const { return call_; }
 
   struct Item {
-    const Statement* statement = nullptr;       // alive as long as the process, or owned below
+    const Statement* statement = nullptr;  // alive as long as the process, or owned below
     std::shared_ptr<const Statement> owned;
     Params params;
-    std::string guarded_record;                  // not empty: LostRace of this record when the guard raises
+    std::string guarded_record;  // not empty: LostRace of this record when the guard raises
   };
   std::vector<Item>& items() { return items_; }
   const std::vector<Item>& items() const { return items_; }

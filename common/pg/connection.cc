@@ -14,6 +14,7 @@
 #include "common/base/error.h"
 #include "common/base/failpoint.h"
 #include "common/obs/log.h"
+#include "common/obs/metrics.h"
 
 namespace crm::pg {
 namespace link {
@@ -30,7 +31,7 @@ constexpr auto kStatementTimeoutMax = 30s;
 // Waiting for a row's lock longer than this is a lost race; the handler loads and decides again.
 constexpr auto kLockTimeoutMax = 3s;
 // A batch this long past its own statement limit means that the server or the line is dead.
-constexpr auto kOverdue = 15s;
+constexpr auto kOverdue = 5s;
 constexpr auto kShortLived = 1s;
 // Named statements per connection; more than any service has. Beyond it statements are parsed each time.
 constexpr size_t kPreparedMax = 2000;
@@ -48,6 +49,28 @@ const Statement kSettings[4] = {
     {"pg.settings_no_scan", absl::StrCat("SELECT ", kConfig, kNoScan)},
     {"pg.settings_custom_no_scan", absl::StrCat("SELECT ", kConfig, kCustom, kNoScan)},
 };
+
+// What a batch is counted under: its first statement that is not our own bookkeeping. Names are few and constant;
+// should one day somebody make them up at run time, the rest is counted together.
+constexpr size_t kLabelsMax = 1000;
+void Observe(const Flight& flight) {
+  const Batch::Item* first = nullptr;
+  for (const Batch::Item& item : flight.items) {
+    first = &item;
+    if (item.statement->name.rfind("pg.", 0) != 0) break;
+  }
+  if (first == nullptr) return;
+  thread_local absl::flat_hash_map<std::string, obs::Histogram> histograms;
+  auto it = histograms.find(first->statement->name);
+  if (it == histograms.end()) {
+    std::string name = histograms.size() < kLabelsMax ? first->statement->name : "other";
+    it = histograms
+             .emplace(name, obs::MakeHistogram("crm_pg_batch_seconds", "Time from sending a batch to its outcome",
+                                               {{"statement", name}}))
+             .first;
+  }
+  it->second.Observe(std::chrono::steady_clock::now() - flight.sent_time);
+}
 
 std::string WireName(const std::string& name) {
   if (name.size() <= kNameMax) return name;
@@ -377,7 +400,7 @@ void Connection::Send(const FlightPtr& flight) {
   InFlight& entry = in_flight_.emplace_back();
   entry.flight = flight;
   entry.items = static_cast<int>(flight->items.size());
-  flight->sent = true;
+  flight->sent_time = std::chrono::steady_clock::now();
   flight->rows.resize(flight->items.size());
   Batch::Item settings;
   if (flight->settings) {
@@ -500,6 +523,7 @@ void Connection::Finish() {
   bool renew = entry.failed && NeedsNewConnection(flight.error);
   if (renew) renew_ = true;
   if (flight.outcome != Flight::Outcome::kPending) return;  // nobody waits
+  link::Observe(flight);
   if (!entry.failed) {
     flight.outcome = Flight::Outcome::kDone;
   } else {

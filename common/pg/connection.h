@@ -66,7 +66,7 @@ struct Flight {
   std::shared_ptr<class Connection> lease;  // when an exclusive one is kDone
 
   SteadyTime queued;
-  bool sent = false;
+  SteadyTime sent_time;
   std::unique_ptr<Waiter> waiter;  // who is told; empty when nobody waits
 };
 using FlightPtr = std::shared_ptr<Flight>;

@@ -1,9 +1,9 @@
 // The database as handlers see it. One Db per process; it keeps connections per event loop and kind of work, and speaks
 // libpq's pipeline mode, so that every call below is one round trip unless it says otherwise.
 //
-// Errors: unique violation -> ALREADY_EXISTS naming the constraint (Table adds the existing record), foreign key / check
-// / not null -> INVALID_ARGUMENT, serialization and lock -> LostRace, statement timeout -> DEADLINE_EXCEEDED, too many
-// waiting -> UNAVAILABLE with RetryInfo, no connection -> UNAVAILABLE. Never a SQLSTATE, never SQL text.
+// Errors: unique violation -> ALREADY_EXISTS naming the constraint (Table adds the existing record), foreign key /
+// check / not null -> INVALID_ARGUMENT, serialization and lock -> LostRace, statement timeout -> DEADLINE_EXCEEDED, too
+// many waiting -> UNAVAILABLE with RetryInfo, no connection -> UNAVAILABLE. Never a SQLSTATE, never SQL text.
 #pragma once
 
 #include <functional>
@@ -29,7 +29,7 @@ struct DbOptions {
   int list_depth = 1;
   int write_connections = 8;
   int write_depth = 1;
-  int queue_max = 1024;       // batches waiting per kind of work before new ones are refused
+  int queue_max = 1024;  // batches waiting per kind of work before new ones are refused
 };
 
 template <typename M>
@@ -46,8 +46,8 @@ class Db {
   Db(DbOptions options, std::vector<asio::any_io_executor> loops);
   ~Db();
 
-  // Runs a read-only batch; one Rows per statement. Safe to repeat, so a lost connection is retried once. `force_custom_plan`
-  // is set for filters and searches.
+  // Runs a read-only batch; one Rows per statement. Safe to repeat, so a lost connection is retried once.
+  // `force_custom_plan` is set for filters and searches.
   struct ReadOptions {
     Work work = Work::kPoint;
     bool force_custom_plan = false;
@@ -71,8 +71,8 @@ class Db {
   Async<Page<M>> List(const Call& call, const Table<M>& table, ListArgs args);
 
   // The guarded write. `build` fills the batch and answers the reply; it must not touch the outside world. The
-  // idempotency row goes first; on its conflict the stored reply is answered (or IDEMPOTENCY_KEY_REUSED). Sent again with
-  // the same key after a lost connection. Success means committed.
+  // idempotency row goes first; on its conflict the stored reply is answered (or IDEMPOTENCY_KEY_REUSED). Sent again
+  // with the same key after a lost connection. Success means committed.
   template <typename Build>
   auto Once(const Call& call, Build build) -> Async<std::decay_t<decltype(*build(std::declval<Batch&>()))>>;
   // ... when the batch is ready, with the reply beside it.
@@ -81,8 +81,8 @@ class Db {
   // A write without idempotency row, for consumers and jobs, whose own guards make repeating harmless.
   Async<std::vector<Rows>> Write(const Call& call, Batch batch);
 
-  // An exclusive connection with BEGIN and COMMIT, for stock, gapless numbers and ledgers: `body` may read with FOR UPDATE
-  // and decide. Rolled back unless it answers OK. Several round trips.
+  // An exclusive connection with BEGIN and COMMIT, for stock, gapless numbers and ledgers: `body` may read with FOR
+  // UPDATE and decide. Rolled back unless it answers OK. Several round trips.
   Async<> Transact(const Call& call, std::function<Async<>(Transaction&)> body);
 
   const std::string& schema() const;

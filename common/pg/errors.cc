@@ -62,6 +62,10 @@ absl::Status Translate(const ServerError& error, absl::string_view statement, ab
       return sqlstate::Invalid(
           absl::StrCat("a value breaks the rule ", error.constraint, "; choose one that it allows"),
           std::move(metadata));
+    case Code("22P02"):  // invalid_text_representation
+      // This is what a policy or view says when no tenant is set: the handler's fault, not the caller's.
+      if (error.message == "invalid input syntax for type uuid: \"\"") return sqlstate::Internal();
+      [[fallthrough]];
     case Code("22001"):  // string_data_right_truncation
     case Code("22003"):  // numeric_value_out_of_range
     case Code("22007"):  // invalid_datetime_format
@@ -69,7 +73,6 @@ absl::Status Translate(const ServerError& error, absl::string_view statement, ab
     case Code("22012"):  // division_by_zero
     case Code("22021"):  // character_not_in_repertoire
     case Code("22023"):  // invalid_parameter_value
-    case Code("22P02"):  // invalid_text_representation
     case Code("22P03"):  // invalid_binary_representation
     case Code("22P05"):  // untranslatable_character
     case Code("2201B"):  // invalid_regular_expression
