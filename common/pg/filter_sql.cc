@@ -418,8 +418,8 @@ class Compiler {
     return OfPlace(place, c);
   }
 
-  // Outside lists and maps, a value that equals the proto's default is also there when nothing is: an unset message, or a
-  // row from before the field.
+  // Outside lists and maps, a value that equals the proto's default is also there when nothing is: an unset message, or
+  // a row from before the field.
   template <typename Equal>
   std::string OrUnset(const Place& place, bool is_default, Equal equal, absl::string_view other) {
     if (!is_default || place.listed || place.key) return equal();
@@ -539,6 +539,24 @@ class Compiler {
   record::SqlBuilder& sql_;
 };
 
+// What every match must fulfil, and trigrams or jsonb's operators find, but statistics do not know.
+bool Guessed(const RecordTable::Impl& impl, const filter::Node& node) {
+  static constexpr size_t kTrigram = 3;
+  if (node.kind == filter::Node::Kind::kAnd) {
+    return std::any_of(node.children.begin(), node.children.end(),
+                       [&](const filter::Node& child) { return Guessed(impl, child); });
+  }
+  if (node.kind != filter::Node::Kind::kCompare || node.compare.value.kind != Value::Kind::kText) return false;
+  const Compare& c = node.compare;
+  for (const auto& column : impl.columns) {
+    if (column.field->name() != c.path.front()) continue;
+    if (column.kind == Kind::kJson) return c.op == Op::kEqual || c.op == Op::kHas;
+    const bool pattern = c.op == Op::kHas || (c.op == Op::kEqual && (c.value.any_before || c.value.any_after));
+    return column.kind == Kind::kText && pattern && c.value.text.size() >= kTrigram;
+  }
+  return false;
+}
+
 bool Sortable(Kind kind) {
   switch (kind) {
     case Kind::kTextArray:
@@ -576,10 +594,13 @@ std::vector<std::string> FilterableFields(const RecordTable& table) {
   return names;
 }
 
-absl::StatusOr<std::string> CompileFilter(const Call& call, const RecordTable& table, const filter::Node& node,
-                                          record::SqlBuilder& sql) {
-  if (node.kind == filter::Node::Kind::kAnd && node.children.empty()) return std::string();
-  return filter_sql::Compiler(call, table, sql).Compile(node, false);
+absl::StatusOr<Condition> CompileFilter(const Call& call, const RecordTable& table, const filter::Node& node,
+                                        record::SqlBuilder& sql) {
+  Condition condition;
+  if (node.kind == filter::Node::Kind::kAnd && node.children.empty()) return condition;
+  CRM_TRY(condition.sql, filter_sql::Compiler(call, table, sql).Compile(node, false));
+  condition.guessed = filter_sql::Guessed(table.impl(), node);
+  return condition;
 }
 
 absl::StatusOr<std::vector<OrderColumn>> CompileOrder(const Call& call, const RecordTable& table,

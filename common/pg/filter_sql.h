@@ -28,9 +28,15 @@ class SqlBuilder;
 struct Column;
 }  // namespace record
 
-// Answers a condition over the row `t`, its parameters added to `sql`; "" for the empty filter.
-absl::StatusOr<std::string> CompileFilter(const Call& call, const RecordTable& table, const filter::Node& node,
-                                          record::SqlBuilder& sql);
+// A condition over the row `t`, its parameters added to `sql`.
+struct Condition {
+  std::string sql;  // "" for the empty filter
+  // It has a part that an index can answer but whose rows the planner can only guess (1 % for jsonb's @>): told to
+  // order by another index and to stop after a page, it would walk that one through the whole tenant for a rare value.
+  bool guessed = false;
+};
+absl::StatusOr<Condition> CompileFilter(const Call& call, const RecordTable& table, const filter::Node& node,
+                                        record::SqlBuilder& sql);
 
 // One term of an order, always followed by the id.
 struct OrderColumn {

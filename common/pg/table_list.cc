@@ -144,6 +144,7 @@ struct Query {
   std::string order_text;  // for the binding
   int page_size = 0;
   bool dynamic = false;  // with conditions of the caller's: planned for their values
+  bool guessed = false;  // see Condition
 };
 
 std::string Where(const Query& query, size_t table, absl::string_view range) {
@@ -169,6 +170,29 @@ std::string PageSql(const Query& query, const std::string& columns, const std::v
   }
   if (arms.size() == 1) return std::move(arms.front());
   return absl::StrCat("(", absl::StrJoin(arms, ") UNION ALL ("), ") ORDER BY ", OrderSql(query.order, ""), limit);
+}
+
+// How many matches are sorted rather than met in the order's index: what takes a few milliseconds.
+constexpr int kCandidatesMax = 1000;
+
+// The same page from the matches themselves, for a filter that few records match; with one more column, how many
+// matches there are, up to kCandidatesMax + 1: if more than kCandidatesMax, the page is not it. The planner plans a
+// materialised WITH for all its rows, so it takes the filter's index, and runs it only as far as it is read.
+std::string CandidatesSql(const Query& query, const std::string& columns, const std::vector<std::string>& ranges) {
+  std::vector<std::string> arms;
+  for (const auto& range : ranges) {
+    for (size_t table = 0; table < query.tables.size(); ++table) {
+      arms.push_back(absl::StrCat("SELECT ", columns, " FROM ", query.tables[table], " t", Where(query, table, range)));
+    }
+  }
+  const std::string limit = absl::StrCat(" LIMIT ", kCandidatesMax + 1);
+  return absl::StrCat("WITH c AS MATERIALIZED (", absl::StrJoin(arms, " UNION ALL "), ") SELECT ", columns,
+                      ", (SELECT count(*) FROM (SELECT 1 FROM c", limit, ") n) FROM (SELECT ", columns, " FROM c t",
+                      limit, ") t ORDER BY ", OrderSql(query.order, "t."), " LIMIT ", query.page_size + 1);
+}
+
+bool TooMany(const RecordTable::Impl& impl, const Rows& candidates) {
+  return !candidates.empty() && candidates.Int(0, static_cast<int>(impl.columns.size())) > kCandidatesMax;
 }
 
 std::string AllSql(const Query& query, absl::string_view columns) {
@@ -218,10 +242,11 @@ absl::StatusOr<Query> Compile(const Call& call, const RecordTable& table, const 
     query.dynamic = args.where_params.size() != 0;
   }
   CRM_TRY(const filter::Node node, FilterOf(args));
-  CRM_TRY(std::string filter, CompileFilter(call, table, node, query.sql));
-  if (!filter.empty()) {
+  CRM_TRY(Condition filter, CompileFilter(call, table, node, query.sql));
+  if (!filter.sql.empty()) {
     query.dynamic = true;
-    conditions.push_back(std::move(filter));
+    query.guessed = filter.guessed;
+    conditions.push_back(std::move(filter.sql));
   }
   if (!conditions.empty()) query.conditions = absl::StrCat(" WHERE ", absl::StrJoin(conditions, " AND "));
 
@@ -342,7 +367,8 @@ absl::StatusOr<Statement> RecordTable::SelectPage(const ListArgs& args) const {
 absl::StatusOr<Fragment> RecordTable::PageQuery(const Call& call, const ListArgs& args) const {
   CRM_TRY(list::Query query, list::Compile(call, *this, args, /*scoped=*/true));
   CRM_TRY(auto ranges, list::RangesFrom(list::Binding(call, *this, args), args, query));
-  std::string sql = list::PageSql(query, impl_->select_list, ranges);
+  std::string sql = query.guessed ? list::CandidatesSql(query, impl_->select_list, ranges)
+                                  : list::PageSql(query, impl_->select_list, ranges);
   return Fragment{std::move(sql), query.sql.params()};
 }
 
@@ -368,15 +394,17 @@ Async<PageInfo> ListInto(Db& db, const Call& call, const RecordTable& table, Lis
   }
 
   CRM_CO_TRY(const std::vector<std::string> ranges, list::RangesFrom(binding, args, query));
-  std::string sql = list::PageSql(query, impl.select_list, ranges);
-  const Statement* named = query.dynamic ? nullptr : impl.ListStatement(sql);
+  const auto dynamic = [&](Batch& to, std::string sql) {
+    const std::string name = absl::StrCat(impl.schema, ".", impl.option.table(), ".filter");
+    return to.AddDynamic(std::make_shared<Statement>(Statement{name, std::move(sql)}), query.sql.params());
+  };
   int page_at = 0;
-  if (named != nullptr) {
-    page_at = batch.Add(*named, query.sql.params());
+  if (query.guessed) {
+    page_at = dynamic(batch, list::CandidatesSql(query, impl.select_list, ranges));
   } else {
-    page_at = batch.AddDynamic(std::make_shared<Statement>(Statement{
-                                   absl::StrCat(impl.schema, ".", impl.option.table(), ".filter"), std::move(sql)}),
-                               query.sql.params());
+    std::string sql = list::PageSql(query, impl.select_list, ranges);
+    const Statement* named = query.dynamic ? nullptr : impl.ListStatement(sql);
+    page_at = named != nullptr ? batch.Add(*named, query.sql.params()) : dynamic(batch, std::move(sql));
   }
 
   Db::ReadOptions options;
@@ -393,6 +421,17 @@ Async<PageInfo> ListInto(Db& db, const Call& call, const RecordTable& table, Lis
     }
   }
   auto results = co_await db.Read(call, std::move(batch), options);
+  if (query.guessed && results.ok() && list::TooMany(impl, (*results)[page_at])) {
+    // Many match, so the order's index meets a page of them soon.
+    Batch again(call);
+    dynamic(again, list::PageSql(query, impl.select_list, ranges));
+    auto page = co_await db.Read(call, std::move(again), options);
+    if (page.ok()) {
+      (*results)[page_at] = std::move(page->front());
+    } else {
+      results = page.status();
+    }
+  }
   if (!results.ok()) {
     if (list_bound && ReasonOf(results.status()) == type::v1::ERROR_REASON_QUERY_TOO_SLOW) {
       co_return list::TooSlow(table, args);

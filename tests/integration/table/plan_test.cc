@@ -94,6 +94,31 @@ TEST_F(PlanTest, ListsFollowTheirIndexes) {
   uses({.filter = "create_time > days(-1) AND count = 5"}, "thing_create_time");
 }
 
+TEST_F(PlanTest, WhatManyMatchIsMetInTheOrdersIndex) {
+  // More matches than are sorted: pages join all the same, in order.
+  for (const char* filter : {"name:\"name\"", "name:\"e 00\" AND count < 990"}) {
+    SCOPED_TRACE(filter);
+    const int expected = std::stoi(testing::Servers::Get().Value(
+        "SELECT count(*) FROM thing.thing WHERE tenant_id = '" + big_.ToString() + "' AND name LIKE '%" +
+        (std::string(filter).find("00") == std::string::npos ? "name%'" : "e 00%' AND count < 990")));
+    int seen = 0;
+    absl::Time last = absl::InfiniteFuture();
+    pg::ListArgs args{.filter = filter, .page_size = 400};
+    for (int page = 0; page < 3; ++page) {
+      auto got = List(NewCall(), args);
+      ASSERT_TRUE(got.ok()) << got.status();
+      for (const auto& thing : got->items) {
+        ++seen;
+        EXPECT_LE(FromTimestamp(thing.create_time()), last);
+        last = FromTimestamp(thing.create_time());
+      }
+      args.page_token = got->next_page_token;
+      if (args.page_token.empty()) break;
+    }
+    EXPECT_EQ(seen, std::min(expected, 1200));
+  }
+}
+
 TEST_F(PlanTest, LaterPagesGoOnInTheIndex) {
   // The last page of a long list, by an order that has values left out: from the set ones into the unset.
   for (const char* order : {"", "due_date desc", "nickname"}) {

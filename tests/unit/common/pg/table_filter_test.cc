@@ -34,7 +34,9 @@ class TableFilter : public ::testing::Test {
   absl::StatusOr<std::string> Compile(const std::string& filter) {
     sql_ = record::SqlBuilder();
     CRM_TRY(const auto node, filter::Parse(filter));
-    return CompileFilter(call_, things_, node, sql_);
+    CRM_TRY(const Condition condition, CompileFilter(call_, things_, node, sql_));
+    guessed_ = condition.guessed;
+    return condition.sql;
   }
   std::string Sql(const std::string& filter) {
     auto sql = Compile(filter);
@@ -58,6 +60,7 @@ class TableFilter : public ::testing::Test {
   Call call_;
   Table<crm::testing::v1::Thing> things_;
   record::SqlBuilder sql_;
+  bool guessed_ = false;
 };
 
 TEST_F(TableFilter, TextIsExactUnlessItHasWildcardsOrIsAskedFor) {
@@ -200,6 +203,18 @@ TEST_F(TableFilter, AServiceAddsFieldsOfItsOwn) {
   EXPECT_EQ(Sql("custom_fields.size = 5"), "(custom($1))");
   EXPECT_THAT(Values(), ElementsAre("size"));
   EXPECT_THAT(Refused("phon = 5"), HasSubstr("\"phone\""));
+}
+
+TEST_F(TableFilter, PartsWhoseRowsThePlannerGuessesAreMarked) {
+  for (const char* filter : {"parts.name = x", "name:abc", "name = 'abc*' count = 1", "labels:size"}) {
+    Sql(filter);
+    EXPECT_TRUE(guessed_) << filter;
+  }
+  for (const char* filter :
+       {"name = abc", "name:ab", "NOT name:abc", "name:abc OR count = 1", "tags:abc", "parts:*", ""}) {
+    Sql(filter);
+    EXPECT_FALSE(guessed_) << filter;
+  }
 }
 
 TEST_F(TableFilter, OrdersEndInTheId) {
