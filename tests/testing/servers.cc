@@ -136,6 +136,18 @@ std::string Template(const std::string& bin) {
   return ready.string();
 }
 
+// A test that crashes takes its servers along but leaves its folder: /tmp/crm-test-<pid>-<random>.
+const std::string kFolder = "/tmp/crm-test-";
+void RemoveLeftovers() {
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator("/tmp", ignored)) {
+    std::string path = entry.path().string();
+    if (path.rfind(kFolder, 0) != 0) continue;
+    int pid = std::atoi(path.c_str() + kFolder.size());
+    if (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH) fs::remove_all(path, ignored);
+  }
+}
+
 bool Listens(int port) {
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
@@ -185,9 +197,10 @@ Servers::Servers() {
   if (machine::ServerUser() == nullptr && geteuid() == 0) missing_ = "there is no user postgres to run PostgreSQL as";
   if (!missing_.empty()) return;
 
-  char dir[] = "/tmp/crm-test-XXXXXX";
+  machine::RemoveLeftovers();
+  dir_ = absl::StrCat(machine::kFolder, getpid(), "-XXXXXX");
+  char* dir = dir_.data();
   if (mkdtemp(dir) == nullptr) machine::Die("no temporary folder");
-  dir_ = dir;
   if (const passwd* user = machine::ServerUser()) {
     if (chown(dir, user->pw_uid, user->pw_gid) != 0) machine::Die("cannot give away a folder");
   }
