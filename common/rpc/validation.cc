@@ -647,6 +647,7 @@ struct FieldPlan {
   bool unique = false;
   uint64_t size_min = 0, size_max = ~uint64_t{0};
   Checks keys, values;
+  const Plan* record = nullptr;  // of a single stored record: what an update changes in part
 };
 
 struct OneOf {
@@ -739,10 +740,41 @@ void CheckList(const Message& message, const FieldPlan& plan, const Path* path, 
   }
 }
 
-void CheckMessage(const Message& message, const Plan& plan, const Path* parent, Run& run) {
+// The fields that an update sets: the first segments of its mask's paths. Empty: all of them ("*", or no mask).
+std::vector<std::string> MaskedFields(const Message& request) {
+  const FieldDescriptor* mask = request.GetDescriptor()->FindFieldByName("update_mask");
+  if (mask == nullptr || mask->is_repeated() || mask->message_type() == nullptr ||
+      mask->message_type()->well_known_type() != Descriptor::WELLKNOWNTYPE_FIELDMASK) {
+    return {};
+  }
+  const Message& paths = request.GetReflection()->GetMessage(request, mask);
+  const FieldDescriptor* field = paths.GetDescriptor()->FindFieldByNumber(1);
+  std::vector<std::string> names;
+  for (int i = 0; i < paths.GetReflection()->FieldSize(paths, field); ++i) {
+    const std::string path = paths.GetReflection()->GetRepeatedString(paths, field, i);
+    if (path == "*") return {};
+    names.push_back(path.substr(0, path.find('.')));
+  }
+  if (!names.empty()) names.push_back("id");
+  return names;
+}
+
+void CheckMessage(const Message& message, const Plan& plan, const Path* parent, Run& run,
+                  const std::vector<std::string>* only) {
   const Reflection* reflection = message.GetReflection();
+  std::vector<std::string> masked;
+  if (parent == nullptr) masked = MaskedFields(message);
   for (const FieldPlan& field : plan.fields) {
     const Path path{parent, field.field};
+    if (only != nullptr && std::find(only->begin(), only->end(), field.field->name()) == only->end()) continue;
+    if (!masked.empty() && !field.field->is_repeated() && field.record != nullptr) {
+      if (reflection->HasField(message, field.field)) {
+        CheckMessage(reflection->GetMessage(message, field.field), *field.record, &path, run, &masked);
+      } else if (field.required) {
+        run.violations.Add(&path, "must be given");
+      }
+      continue;
+    }
     if (field.field->is_repeated()) {
       CheckList(message, field, &path, run);
       continue;
@@ -780,7 +812,7 @@ void CheckMessage(const Message& message, const Plan& plan, const Path* parent, 
 }
 
 void MessageRule::Check(const Value& value, const Path* path, Run& run) const {
-  CheckMessage(*value.m, *plan, path, run);
+  CheckMessage(*value.m, *plan, path, run, nullptr);
 }
 
 // ---- compiling ----
@@ -1075,6 +1107,9 @@ void Compiler::Field(const FieldDescriptor* field, Plan& plan) {
   if (field->options().HasExtension(bv::predefined)) plan.errors.push_back(what + ": predefined rules are not known");
   if (!field->is_repeated()) {
     Value(field, rules, what, plan, out.values);
+    if (field->message_type() != nullptr && field->message_type()->options().HasExtension(type::v1::record)) {
+      out.record = Compile(field->message_type());
+    }
     if (out.required || out.values.Any()) plan.fields.push_back(std::move(out));
     return;
   }
@@ -1191,7 +1226,7 @@ absl::Status Validate(const google::protobuf::Message& message, absl::Time now) 
   const validation::Entry& entry = validation::EntryOf(message.GetDescriptor());
   if (!entry.rules.ok()) return entry.rules;
   validation::Run run{now, {}};
-  validation::CheckMessage(message, *entry.plan, nullptr, run);
+  validation::CheckMessage(message, *entry.plan, nullptr, run, nullptr);
   return run.violations.status();
 }
 

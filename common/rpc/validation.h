@@ -13,6 +13,8 @@
 //                        In a list no element is empty
 //   double, float        finite; JSON has nothing else
 //   Timestamp, Duration  in the range that their protos give
+// An update: where a request has `update_mask` with paths and a message beside it, only the fields of that message which the
+// mask names, and its id, are held to their rules: what is not set is not what it is changed to.
 // Inside Struct and Value the same holds; what an Any holds is not looked at.
 #pragma once
 

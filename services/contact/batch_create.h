@@ -24,9 +24,9 @@ Async<Response> BatchCreate(pg::Db& db, const Call& call, const pg::Table<Record
   std::vector<std::pair<int, Record>> good;
   for (int i = 0; i < request.requests_size(); ++i) {
     auto* result = response.add_results();
-    Call item_call = call;
     Record wanted = (request.requests(i).*record_of)();
-    auto record = NewRecord(item_call, table, std::move(wanted));
+    auto record = co_await NewRecord(db, call, table, std::move(wanted));
+    if (absl::IsUnavailable(record.status()) || absl::IsDeadlineExceeded(record.status())) co_return record.status();
     if (record.ok()) {
       good.emplace_back(i, *std::move(record));
     } else {

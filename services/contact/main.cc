@@ -1,4 +1,5 @@
 #include "common/app/app.h"
+#include "common/app/members.h"
 #include "services/contact/service.h"
 
 int main(int argc, char** argv) {
@@ -8,5 +9,6 @@ int main(int argc, char** argv) {
     runtime.Own(tables.companies);
     runtime.Serve(std::make_unique<crm::contact::ContactService>(runtime.db(), tables));
     runtime.Serve(std::make_unique<crm::contact::CompanyService>(runtime.db(), tables));
+    runtime.Hear("identity", [](crm::events::Consumer& consumer) { crm::app::HearMembers(consumer); });
   });
 }

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/app/members.h"
 #include "common/base/error.h"
 #include "common/base/phone.h"
 #include "common/base/status.h"
@@ -22,13 +23,14 @@ inline constexpr int kSearchResultsMax = 100;
 
 // Normalises and stamps a record that is to be made.
 template <typename Record>
-absl::StatusOr<Record> NewRecord(const Call& call, const pg::Table<Record>& table, Record record) {
-  CRM_TRY(Normalize(record, call.country_code));
+Async<Record> NewRecord(pg::Db& db, const Call& call, const pg::Table<Record>& table, Record record) {
+  CRM_CO_TRY(Normalize(record, call.country_code));
   if (record.roles().empty()) record.add_roles(v1::ROLE_CUSTOMER);
   if (record.lifecycle() == v1::LIFECYCLE_UNSPECIFIED) record.set_lifecycle(v1::LIFECYCLE_POTENTIAL);
+  CRM_CO_TRY(co_await app::FillTeam(db, call, record));
   pg::StampNew(call, table, record);
-  CRM_TRY(pg::CheckCreate(call, table, record));
-  return record;
+  CRM_CO_TRY(pg::CheckCreate(call, table, record));
+  co_return record;
 }
 
 // The rows beside the record that it is found by.

@@ -8,7 +8,7 @@ namespace crm::contact {
 
 // Makes a company: normalised, with all that it is found by, and says so.
 Async<v1::Company> CompanyService::CreateCompany(Call& call, const v1::CreateCompanyRequest& request) {
-  CRM_CO_TRY(v1::Company company, NewRecord(call, companies_, request.company()));
+  CRM_CO_TRY(v1::Company company, co_await NewRecord(db_, call, companies_, request.company()));
   auto made = co_await db_.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::Company> {
     v1::CompanyCreated event;
     *event.mutable_company() = company;

@@ -8,7 +8,7 @@ namespace crm::contact {
 
 // Makes a contact: normalised, with all that it is found by, and says so.
 Async<v1::Contact> ContactService::CreateContact(Call& call, const v1::CreateContactRequest& request) {
-  CRM_CO_TRY(v1::Contact contact, NewRecord(call, contacts_, request.contact()));
+  CRM_CO_TRY(v1::Contact contact, co_await NewRecord(db_, call, contacts_, request.contact()));
   auto made = co_await db_.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::Contact> {
     v1::ContactCreated event;
     *event.mutable_contact() = contact;

@@ -1,3 +1,4 @@
+#include "common/app/members.h"
 #include "common/base/status.h"
 #include "common/pg/records.h"
 #include "crm/contact/v1/events.pb.h"
@@ -11,6 +12,7 @@ Async<v1::Contact> ContactService::UpdateContact(Call& call, const v1::UpdateCon
   CRM_CO_TRY(v1::Contact before, co_await db_.Get(call, contacts_, request.contact().id(), type::v1::ACTION_UPDATE));
   CRM_CO_TRY(v1::Contact after, pg::Patched(call, before, request.contact(), request.update_mask(), request.etag()));
   CRM_CO_TRY(Normalize(after, call.country_code));
+  CRM_CO_TRY(co_await app::FillTeam(db_, call, before, after));
   auto stored = co_await db_.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::Contact> {
     v1::ContactUpdated event;
     *event.mutable_contact() = after;

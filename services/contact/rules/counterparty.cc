@@ -64,6 +64,8 @@ absl::Status NormalizeReach(Record& record, const std::string& name, const std::
     address.set_city(Squeezed(address.city()));
     address.set_region(Squeezed(address.region()));
     address.set_postal_code(Squeezed(address.postal_code()));
+    address.set_country(Squeezed(address.country()));
+    if (address.country_code().empty()) address.set_country_code(RegionOfCountry(address.country()));
   }
   KeepOnePrimary(*record.mutable_addresses());
   for (const auto& address : record.addresses()) {

@@ -12,7 +12,7 @@ Async<v1::Deal> DealService::CreateDeal(Call& call, const v1::CreateDealRequest&
   v1::Deal deal = request.deal();
   CRM_CO_TRY(v1::Pipeline pipeline, co_await PipelineOf(db_, call, pipelines_, deal.pipeline_id(), "deal.pipeline_id"));
   deal.set_pipeline_id(pipeline.id());
-  CRM_CO_TRY(auto products, co_await ProductsOf(db_, call, products_, {&deal}));
+  CRM_CO_TRY(auto products, co_await ProductsOf(db_, call, products_, std::vector<const v1::Deal*>(1, &deal)));
   CRM_CO_TRY(Price(deal, products, call.currency_code));
   CRM_CO_TRY(Enter(deal, pipeline, call.now()));
   CRM_CO_TRY(co_await app::FillTeam(db_, call, deal));

@@ -12,7 +12,7 @@ namespace crm::deal_pipeline {
 Async<v1::Deal> DealService::UpdateDeal(Call& call, const v1::UpdateDealRequest& request) {
   CRM_CO_TRY(v1::Deal before, co_await db_.Get(call, deals_, request.deal().id(), type::v1::ACTION_UPDATE));
   CRM_CO_TRY(v1::Deal after, pg::Patched(call, before, request.deal(), request.update_mask(), request.etag()));
-  CRM_CO_TRY(auto products, co_await ProductsOf(db_, call, products_, {&after}));
+  CRM_CO_TRY(auto products, co_await ProductsOf(db_, call, products_, std::vector<const v1::Deal*>(1, &after)));
   CRM_CO_TRY(Price(after, products, call.currency_code));
   CRM_CO_TRY(co_await app::FillTeam(db_, call, before, after));
   auto stored = co_await db_.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::Deal> {
