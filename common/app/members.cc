@@ -7,10 +7,9 @@
 namespace crm::app {
 namespace {
 
-const pg::Statement kPutMember{
-    "common.put_member",
-    "INSERT INTO member (tenant_id, user_id, team_id) VALUES ($1, $2, $3) "
-    "ON CONFLICT (tenant_id, user_id) DO UPDATE SET team_id = EXCLUDED.team_id"};
+const pg::Statement kPutMember{"common.put_member",
+                               "INSERT INTO member (tenant_id, user_id, team_id) VALUES ($1, $2, $3) "
+                               "ON CONFLICT (tenant_id, user_id) DO UPDATE SET team_id = EXCLUDED.team_id"};
 const pg::Statement kFindMember{"common.find_member", "SELECT team_id FROM member_view WHERE user_id = $1"};
 
 absl::Status PutMember(pg::Batch& batch, const identity::v1::User& user) {
@@ -50,7 +49,8 @@ void HearMembers(events::Consumer& consumer) {
 
 Async<> FillTeam(pg::Db& db, const Call& call, google::protobuf::Message& record) {
   const std::string owner = ValueOf(record, "owner_id");
-  if (owner.empty() || owner == call.principal.user_id || !ValueOf(record, "team_id").empty()) co_return absl::OkStatus();
+  if (owner.empty() || owner == call.principal.user_id || !ValueOf(record, "team_id").empty())
+    co_return absl::OkStatus();
   CRM_CO_TRY(Uuid user, ParseId(owner, "user", "owner_id"));
   CRM_CO_TRY(pg::Rows rows, co_await db.Read(call, kFindMember, pg::Params().Id(user)));
   if (!rows.empty() && !rows.IsNull(0, 0)) {
@@ -59,7 +59,8 @@ Async<> FillTeam(pg::Db& db, const Call& call, google::protobuf::Message& record
   co_return absl::OkStatus();
 }
 
-Async<> FillTeam(pg::Db& db, const Call& call, const google::protobuf::Message& before, google::protobuf::Message& after) {
+Async<> FillTeam(pg::Db& db, const Call& call, const google::protobuf::Message& before,
+                 google::protobuf::Message& after) {
   if (ValueOf(before, "owner_id") == ValueOf(after, "owner_id")) co_return absl::OkStatus();
   if (ValueOf(before, "team_id") != ValueOf(after, "team_id")) co_return absl::OkStatus();
   const auto* team = FieldOf(after, "team_id");

@@ -1,5 +1,5 @@
-// Who belongs to which team: a small projection of identity's events that every service with owned records keeps in its table
-// `member`, so that a record's team_id follows its owner_id without a call.
+// Who belongs to which team: a small projection of identity's events that every service with owned records keeps in its
+// table `member`, so that a record's team_id follows its owner_id without a call.
 #pragma once
 
 #include <google/protobuf/message.h>
@@ -19,6 +19,7 @@ void HearMembers(events::Consumer& consumer);
 Async<> FillTeam(pg::Db& db, const Call& call, google::protobuf::Message& record);
 
 // Sets the team anew if an update changed the owner and left the team as it was.
-Async<> FillTeam(pg::Db& db, const Call& call, const google::protobuf::Message& before, google::protobuf::Message& after);
+Async<> FillTeam(pg::Db& db, const Call& call, const google::protobuf::Message& before,
+                 google::protobuf::Message& after);
 
 }  // namespace crm::app

@@ -29,8 +29,8 @@ Async<M> GetShown(Db& db, const Call& call, const Table<M>& table, std::string i
   co_return Shown(call, table, std::move(record));
 }
 
-// List<Records>: the standard request fields in, a page into the response's repeated field `items` out. `access` is filled
-// per item for view FULL only.
+// List<Records>: the standard request fields in, a page into the response's repeated field `items` out. `access` is
+// filled per item for view FULL only.
 template <typename Response, typename Request, typename M>
 Async<Response> ListShown(Db& db, const Call& call, const Table<M>& table, const Request& request,
                           google::protobuf::RepeatedPtrField<M>* (Response::*items)(), ListArgs args) {
@@ -55,8 +55,8 @@ Async<Response> ListShown(Db& db, const Call& call, const Table<M>& table, const
   return ListShown(db, call, table, request, items, ListArgsOf(request));
 }
 
-// Delete<Record> and Undelete<Record>, up to the write: the record as it is and as it shall be. Deleting what is deleted, and
-// restoring what lives, is FAILED_PRECONDITION.
+// Delete<Record> and Undelete<Record>, up to the write: the record as it is and as it shall be. Deleting what is
+// deleted, and restoring what lives, is FAILED_PRECONDITION.
 template <typename M>
 struct Change {
   M before;
@@ -75,7 +75,8 @@ Async<Change<M>> Deleting(Db& db, const Call& call, const Table<M>& table, std::
 template <typename M>
 Async<Change<M>> Undeleting(Db& db, const Call& call, const Table<M>& table, std::string id, std::string etag) {
   Change<M> change;
-  CRM_CO_TRY(change.before, co_await db.Get(call, table, std::move(id), type::v1::ACTION_DELETE, /*show_deleted=*/true));
+  CRM_CO_TRY(change.before,
+             co_await db.Get(call, table, std::move(id), type::v1::ACTION_DELETE, /*show_deleted=*/true));
   CRM_CO_TRY(CheckEtag(change.before, etag));
   if (!change.before.has_delete_time()) co_return StateError("the record is not deleted; there is nothing to restore");
   change.after = change.before;

@@ -13,9 +13,9 @@
 
 namespace crm::contact {
 
-// All items that stand alone are stored in one transaction. If one of them meets another (an external id that is taken), the
-// items are stored one by one instead, each under a key derived from the request's and its place, so that repeating the
-// request after a crash in the middle gives the same outcome.
+// All items that stand alone are stored in one transaction. If one of them meets another (an external id that is
+// taken), the items are stored one by one instead, each under a key derived from the request's and its place, so that
+// repeating the request after a crash in the middle gives the same outcome.
 template <typename Response, typename Created, typename Request, typename Item, typename Record>
 Async<Response> BatchCreate(pg::Db& db, const Call& call, const pg::Table<Record>& table, const Request& request,
                             const Record& (Item::*record_of)() const, Record* (Response::Result::*result_record)(),

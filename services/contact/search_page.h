@@ -18,7 +18,8 @@ namespace crm::contact {
 template <typename Response, typename Request, typename Record>
 Async<Response> SearchPage(pg::Db& db, const Call& call, const pg::Table<Record>& table, const Request& request,
                            google::protobuf::RepeatedPtrField<Record>* (Response::*items)()) {
-  if (!request.order_by().empty()) co_return FieldError("order_by", "cannot be combined with query: results are ranked");
+  if (!request.order_by().empty())
+    co_return FieldError("order_by", "cannot be combined with query: results are ranked");
   if (!request.filter().empty()) co_return FieldError("filter", "cannot be combined with query; use one of the two");
   size_t from = 0;
   if (!request.page_token().empty() && !absl::SimpleAtoi(request.page_token(), &from)) {
@@ -35,8 +36,8 @@ Async<Response> SearchPage(pg::Db& db, const Call& call, const pg::Table<Record>
   const size_t begin = std::min(from, ids.size());
   const size_t end = std::min(begin + size, ids.size());
   if (end < ids.size()) response.set_next_page_token(absl::StrCat(end));
-  CRM_CO_TRY(auto found, co_await db.BatchGet(
-                             call, table, std::vector<std::string>(ids.begin() + begin, ids.begin() + end)));
+  CRM_CO_TRY(auto found,
+             co_await db.BatchGet(call, table, std::vector<std::string>(ids.begin() + begin, ids.begin() + end)));
   for (Record& record : found) {
     if (request.view() == type::v1::VIEW_FULL) pg::FillAccess(call, table, record);
     pg::Mask(call, record);

@@ -19,7 +19,10 @@ struct Tables {
 class ContactService final : public rpc::Service {
  public:
   ContactService(pg::Db& db, const Tables& tables)
-      : rpc::Service("crm.contact.v1.ContactService"), db_(db), contacts_(tables.contacts), companies_(tables.companies) {}
+      : rpc::Service("crm.contact.v1.ContactService"),
+        db_(db),
+        contacts_(tables.contacts),
+        companies_(tables.companies) {}
 
   CRM_RPC(CreateContact, v1::CreateContactRequest, v1::Contact)
   CRM_RPC(GetContact, v1::GetContactRequest, v1::Contact)

@@ -31,7 +31,8 @@ absl::StatusOr<pg::Fragment> KeyCondition(const Call& call, const filter::Compar
   }
   CRM_TRY(std::string text, filter::TextOf(compare));
   std::string key = kind == "phone" ? PhoneKey(ParsePhone(text, call.country_code)) : CaseFold(text);
-  const std::string found = "t.id IN (SELECT k.record_id FROM record_key_view k WHERE k.object = $1 AND k.kind = $2 AND k.key = $3)";
+  const std::string found =
+      "t.id IN (SELECT k.record_id FROM record_key_view k WHERE k.object = $1 AND k.kind = $2 AND k.key = $3)";
   return pg::Fragment{compare.op == filter::Op::kNotEqual ? "NOT (" + found + ")" : found,
                       pg::Params().Text(object).Text(kind).Text(key)};
 }
@@ -95,13 +96,13 @@ Async<std::vector<std::string>> FindByExternalId(pg::Db& db, const Call& call, s
 
 Async<std::vector<std::string>> Search(pg::Db& db, const Call& call, std::string object, std::string query) {
   const SearchTerms terms = TermsOf(query, call.country_code);
-  if (terms.key.empty()) co_return FieldError("query", "has nothing to search by; type a part of a name, number or address");
+  if (terms.key.empty())
+    co_return FieldError("query", "has nothing to search by; type a part of a name, number or address");
 
   // The arms run in one batch; a search sets plans that use the indexes whatever the statistics say.
   pg::Batch batch(call);
   batch.Add(sql::kSearchExact, pg::Params().Text(object).Text(terms.phone).Text(terms.email).Int(kSearchResultsMax));
-  batch.Add(sql::kSearchPrefix,
-            pg::Params().Text(object).Text(EscapedLike(terms.key) + "%").Int(kSearchResultsMax));
+  batch.Add(sql::kSearchPrefix, pg::Params().Text(object).Text(EscapedLike(terms.key) + "%").Int(kSearchResultsMax));
   const bool substring = LengthOf(terms.key) >= kSubstringLengthMin;
   if (substring) {
     const auto pattern = [](const std::string& term) { return absl::StrCat("%", EscapedLike(term), "%"); };
@@ -160,9 +161,10 @@ Tables::Tables() {
   const auto by_external_id = [](const std::string& object) {
     return pg::UniqueKey{
         "external_id_pkey", object + ".external_ids",
-        pg::Statement{"contact.find_" + object + "_by_any_external_id",
-                      "SELECT e.record_id FROM external_id_view e JOIN unnest($2::text[], $3::text[]) AS k (system, id) "
-                      "ON e.system = k.system AND e.external_id = k.id WHERE e.object = $1 LIMIT 1"},
+        pg::Statement{
+            "contact.find_" + object + "_by_any_external_id",
+            "SELECT e.record_id FROM external_id_view e JOIN unnest($2::text[], $3::text[]) AS k (system, id) "
+            "ON e.system = k.system AND e.external_id = k.id WHERE e.object = $1 LIMIT 1"},
         [object](const google::protobuf::Message& record) {
           std::vector<std::string> systems, ids;
           const auto* field = record.GetDescriptor()->FindFieldByName("external_ids");

@@ -1,5 +1,5 @@
-// How a contact or company is written and found: the row, its keys, external ids and search entry, and the event, always
-// together. Templates over the two record types; the handlers stay one paragraph each.
+// How a contact or company is written and found: the row, its keys, external ids and search entry, and the event,
+// always together. Templates over the two record types; the handlers stay one paragraph each.
 #pragma once
 
 #include <string>

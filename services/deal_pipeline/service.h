@@ -25,7 +25,10 @@ struct Tables {
 class PipelineService final : public rpc::Service {
  public:
   PipelineService(pg::Db& db, const Tables& tables)
-      : rpc::Service("crm.deal_pipeline.v1.PipelineService"), db_(db), pipelines_(tables.pipelines), deals_(tables.deals) {}
+      : rpc::Service("crm.deal_pipeline.v1.PipelineService"),
+        db_(db),
+        pipelines_(tables.pipelines),
+        deals_(tables.deals) {}
 
   CRM_RPC(CreatePipeline, v1::CreatePipelineRequest, v1::Pipeline)
   CRM_RPC(GetPipeline, v1::GetPipelineRequest, v1::Pipeline)

@@ -34,14 +34,15 @@ std::string IdOf(const google::protobuf::Message& record) {
 }
 
 pg::UniqueKey ByExternalId(const std::string& object) {
-  return {"external_id_pkey", object + ".external_ids",
-          pg::Statement{"deal_pipeline.find_" + object + "_by_any_external_id",
-                        "SELECT e.record_id FROM external_id_view e JOIN unnest($2::text[], $3::text[]) AS k (system, id) "
-                        "ON e.system = k.system AND e.external_id = k.id WHERE e.object = $1 LIMIT 1"},
-          [object](const google::protobuf::Message& record) {
-            const ExternalIds all = ExternalIdsOf(record);
-            return pg::Params().Text(object).TextArray(all.systems).TextArray(all.ids);
-          }};
+  return {
+      "external_id_pkey", object + ".external_ids",
+      pg::Statement{"deal_pipeline.find_" + object + "_by_any_external_id",
+                    "SELECT e.record_id FROM external_id_view e JOIN unnest($2::text[], $3::text[]) AS k (system, id) "
+                    "ON e.system = k.system AND e.external_id = k.id WHERE e.object = $1 LIMIT 1"},
+      [object](const google::protobuf::Message& record) {
+        const ExternalIds all = ExternalIdsOf(record);
+        return pg::Params().Text(object).TextArray(all.systems).TextArray(all.ids);
+      }};
 }
 
 pg::UniqueKey ByText(const std::string& constraint, const std::string& object, const std::string& column) {
@@ -178,7 +179,8 @@ Async<v1::Pipeline> PipelineOf(pg::Db& db, const Call& call, const pg::Table<v1:
   co_return pipeline;
 }
 
-Async<std::map<std::string, v1::Product>> ProductsOf(pg::Db& db, const Call& call, const pg::Table<v1::Product>& products,
+Async<std::map<std::string, v1::Product>> ProductsOf(pg::Db& db, const Call& call,
+                                                     const pg::Table<v1::Product>& products,
                                                      std::vector<const v1::Deal*> deals) {
   // One read has at most this many ids.
   constexpr size_t kIdsMax = 500;
@@ -192,8 +194,8 @@ Async<std::map<std::string, v1::Product>> ProductsOf(pg::Db& db, const Call& cal
   std::map<std::string, v1::Product> found;
   for (size_t from = 0; from < ids.size(); from += kIdsMax) {
     const size_t to = std::min(from + kIdsMax, ids.size());
-    CRM_CO_TRY(auto some, co_await db.BatchGet(call, products,
-                                               std::vector<std::string>(ids.begin() + from, ids.begin() + to)));
+    CRM_CO_TRY(auto some,
+               co_await db.BatchGet(call, products, std::vector<std::string>(ids.begin() + from, ids.begin() + to)));
     for (auto& product : some) {
       std::string id = product.id();
       found.emplace(std::move(id), std::move(product));

@@ -1,4 +1,5 @@
-// How deals and products are written: the row with its stage visits, board totals, external ids and event, always together.
+// How deals and products are written: the row with its stage visits, board totals, external ids and event, always
+// together.
 #pragma once
 
 #include <map>
@@ -52,7 +53,8 @@ Async<v1::Pipeline> PipelineOf(pg::Db& db, const Call& call, const pg::Table<v1:
                                std::string field);
 
 // The products of the deals' lines, by id.
-Async<std::map<std::string, v1::Product>> ProductsOf(pg::Db& db, const Call& call, const pg::Table<v1::Product>& products,
+Async<std::map<std::string, v1::Product>> ProductsOf(pg::Db& db, const Call& call,
+                                                     const pg::Table<v1::Product>& products,
                                                      std::vector<const v1::Deal*> deals);
 
 }  // namespace crm::deal_pipeline

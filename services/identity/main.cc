@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
     runtime.Serve(std::make_unique<id::ApiKeyService>(identity));
     runtime.Serve(std::make_unique<id::AccessService>(identity));
     runtime.SupplyGrants(id::LocalGrantSource(identity));
-    runtime.Job("prune_access_changes", [](crm::Call call) { return id::PruneAccessChanges(identity, std::move(call)); });
+    runtime.Job("prune_access_changes",
+                [](crm::Call call) { return id::PruneAccessChanges(identity, std::move(call)); });
   });
 }

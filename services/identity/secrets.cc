@@ -74,7 +74,8 @@ bool SameBytes(const std::string& a, const std::string& b) {
 }
 
 Async<std::string> HashPassword(Identity& identity, std::string password) {
-  co_return co_await identity.runtime.Offload([&password]() -> absl::StatusOr<std::string> { return Argon2(password); });
+  co_return co_await identity.runtime.Offload(
+      [&password]() -> absl::StatusOr<std::string> { return Argon2(password); });
 }
 
 Async<bool> CheckPasswordHash(Identity& identity, std::string hash, std::string password) {

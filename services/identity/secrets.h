@@ -1,5 +1,5 @@
-// Secrets that identity gives out: session cookies, refresh tokens, API keys. Each carries its tenant and row, so that it can
-// be looked up by key under the tenant's wall, and 32 random bytes; only their SHA-256 is stored.
+// Secrets that identity gives out: session cookies, refresh tokens, API keys. Each carries its tenant and row, so that
+// it can be looked up by key under the tenant's wall, and 32 random bytes; only their SHA-256 is stored.
 #pragma once
 
 #include <absl/status/statusor.h>

@@ -17,12 +17,12 @@ Tables::Tables() {
                       [](const google::protobuf::Message& user) {
                         return pg::Params().Text(static_cast<const v1::User&>(user).email());
                       }});
-  roles.AddUniqueKey({"role_name", "role.name",
-                      pg::Statement{"identity.find_role_by_name",
-                                    "SELECT id FROM role_view WHERE name = $1 AND delete_time IS NULL"},
-                      [](const google::protobuf::Message& role) {
-                        return pg::Params().Text(static_cast<const v1::Role&>(role).name());
-                      }});
+  roles.AddUniqueKey(
+      {"role_name", "role.name",
+       pg::Statement{"identity.find_role_by_name", "SELECT id FROM role_view WHERE name = $1 AND delete_time IS NULL"},
+       [](const google::protobuf::Message& role) {
+         return pg::Params().Text(static_cast<const v1::Role&>(role).name());
+       }});
 }
 
 Call OwnCall(const Call& call, const Uuid& tenant) {
@@ -72,8 +72,8 @@ void ChangeUser(pg::Batch& batch, const pg::Table<v1::User>& users, const v1::Us
 
 namespace {
 
-// Now, or as soon after the subject's last revocation as it does not cover this token any more (tokens have whole seconds).
-// At most 11 s ahead, within the leeway that verifiers allow.
+// Now, or as soon after the subject's last revocation as it does not cover this token any more (tokens have whole
+// seconds). At most 11 s ahead, within the leeway that verifiers allow.
 Async<absl::Time> IssueTime(Identity& identity, const Call& call, std::string subject_id) {
   CRM_CO_TRY(pg::Rows rows,
              co_await identity.db.Read(call, sql::kLastRevocation, pg::Params().Text(std::move(subject_id))));
@@ -92,7 +92,8 @@ Async<AccessToken> TokenForUser(Identity& identity, const Call& call, const v1::
   } else {
     params.Id(UuidOf(user.team_id()));
   }
-  CRM_CO_TRY(pg::Rows below, co_await identity.db.Read(call, sql::kTeamsBelow, std::move(params.Id(UuidOf(user.id())))));
+  CRM_CO_TRY(pg::Rows below,
+             co_await identity.db.Read(call, sql::kTeamsBelow, std::move(params.Id(UuidOf(user.id())))));
   rpc::Claims claims;
   claims.issuer = identity.runtime.config().tokens().issuer();
   claims.subject = user.id();
@@ -129,7 +130,8 @@ Async<AccessToken> TokenForKey(Identity& identity, const Call& call, const v1::A
   co_return AccessToken{identity.signer.Sign(claims), claims.expire_time};
 }
 
-Async<v1::Session> OpenSession(Identity& identity, const Call& call, const v1::User& user, bool cookie, std::string device) {
+Async<v1::Session> OpenSession(Identity& identity, const Call& call, const v1::User& user, bool cookie,
+                               std::string device) {
   const Uuid id = NewUuid(call.now());
   v1::Session session;
   session.set_id(TypeId("session", id));
@@ -164,8 +166,8 @@ Async<v1::Session> OpenSession(Identity& identity, const Call& call, const v1::U
   co_return session;
 }
 
-Async<> CheckRoles(Identity& identity, const Call& call, const google::protobuf::RepeatedPtrField<std::string>& role_ids,
-                   std::string field) {
+Async<> CheckRoles(Identity& identity, const Call& call,
+                   const google::protobuf::RepeatedPtrField<std::string>& role_ids, std::string field) {
   CRM_CO_TRY(auto roles, co_await identity.db.BatchGet(call, identity.tables.roles,
                                                        std::vector<std::string>(role_ids.begin(), role_ids.end())));
   for (int i = 0; i < role_ids.size(); ++i) {
@@ -190,8 +192,9 @@ Async<> CheckTeam(Identity& identity, const Call& call, std::string team_id, std
 std::string SchemaVersion() {
   static const std::string version = [] {
     std::string all;
-    for (const auto* file : {v1::Tenant::descriptor()->file(), v1::User::descriptor()->file(), v1::Role::descriptor()->file(),
-                             v1::Team::descriptor()->file(), v1::ApiKey::descriptor()->file()}) {
+    for (const auto* file :
+         {v1::Tenant::descriptor()->file(), v1::User::descriptor()->file(), v1::Role::descriptor()->file(),
+          v1::Team::descriptor()->file(), v1::ApiKey::descriptor()->file()}) {
       all += file->DebugString();
     }
     return HexSha256(all).substr(0, 12);
@@ -235,9 +238,9 @@ Async<v1::ListAccessChangesResponse> AccessChanges(Identity& identity, const Cal
 Async<v1::GetRoleGrantsResponse> RoleGrants(Identity& identity, const Call& call, v1::GetRoleGrantsRequest request) {
   CRM_CO_TRY(Uuid tenant, ParseId(request.tenant_id(), "tenant", "tenant_id"));
   const Call own = OwnCall(call, tenant);
-  CRM_CO_TRY(auto roles,
-             co_await identity.db.BatchGet(own, identity.tables.roles,
-                                           std::vector<std::string>(request.role_ids().begin(), request.role_ids().end())));
+  CRM_CO_TRY(auto roles, co_await identity.db.BatchGet(
+                             own, identity.tables.roles,
+                             std::vector<std::string>(request.role_ids().begin(), request.role_ids().end())));
   v1::GetRoleGrantsResponse response;
   for (const auto& role : roles) *response.add_roles() = GrantsOf(request.tenant_id(), role);
   co_return response;

@@ -40,11 +40,12 @@ Async<AccessToken> TokenForUser(Identity& identity, const Call& call, const v1::
 Async<AccessToken> TokenForKey(Identity& identity, const Call& call, const v1::ApiKey& key);
 
 // A new session of the user, with tokens, or with cookie and CSRF token.
-Async<v1::Session> OpenSession(Identity& identity, const Call& call, const v1::User& user, bool cookie, std::string device);
+Async<v1::Session> OpenSession(Identity& identity, const Call& call, const v1::User& user, bool cookie,
+                               std::string device);
 
 // The roles of these ids exist, and the caller holds what they grant.
-Async<> CheckRoles(Identity& identity, const Call& call, const google::protobuf::RepeatedPtrField<std::string>& role_ids,
-                   std::string field);
+Async<> CheckRoles(Identity& identity, const Call& call,
+                   const google::protobuf::RepeatedPtrField<std::string>& role_ids, std::string field);
 // The team exists (empty: none).
 Async<> CheckTeam(Identity& identity, const Call& call, std::string team_id, std::string field);
 

@@ -5,16 +5,17 @@
 
 namespace crm::contact {
 
-// Lists companies by filter and order, or ranks them by what was typed. Unaccepted ones are left out unless the filter names
-// them.
+// Lists companies by filter and order, or ranks them by what was typed. Unaccepted ones are left out unless the filter
+// names them.
 Async<v1::ListCompaniesResponse> CompanyService::ListCompanies(Call& call, const v1::ListCompaniesRequest& request) {
   if (!request.query().empty()) {
     co_return co_await SearchPage<v1::ListCompaniesResponse>(db_, call, companies_, request,
-                                                      &v1::ListCompaniesResponse::mutable_companies);
+                                                             &v1::ListCompaniesResponse::mutable_companies);
   }
   pg::ListArgs args = pg::ListArgsOf(request);
   if (!pg::FilterNames(args, "unaccepted")) args.where = "NOT t.unaccepted";
-  co_return co_await pg::ListShown(db_, call, companies_, request, &v1::ListCompaniesResponse::mutable_companies, std::move(args));
+  co_return co_await pg::ListShown(db_, call, companies_, request, &v1::ListCompaniesResponse::mutable_companies,
+                                   std::move(args));
 }
 
 }  // namespace crm::contact

@@ -4,8 +4,8 @@
 namespace crm::contact {
 
 // Lists what has changed in a contact.
-Async<v1::ListContactRevisionsResponse> ContactService::ListContactRevisions(Call& call,
-                                                                const v1::ListContactRevisionsRequest& request) {
+Async<v1::ListContactRevisionsResponse> ContactService::ListContactRevisions(
+    Call& call, const v1::ListContactRevisionsRequest& request) {
   co_return co_await pg::ListRevisions<v1::ListContactRevisionsResponse>(db_, call, contacts_, request);
 }
 

@@ -5,16 +5,17 @@
 
 namespace crm::contact {
 
-// Lists contacts by filter and order, or ranks them by what was typed. Unaccepted ones are left out unless the filter names
-// them.
+// Lists contacts by filter and order, or ranks them by what was typed. Unaccepted ones are left out unless the filter
+// names them.
 Async<v1::ListContactsResponse> ContactService::ListContacts(Call& call, const v1::ListContactsRequest& request) {
   if (!request.query().empty()) {
     co_return co_await SearchPage<v1::ListContactsResponse>(db_, call, contacts_, request,
-                                                      &v1::ListContactsResponse::mutable_contacts);
+                                                            &v1::ListContactsResponse::mutable_contacts);
   }
   pg::ListArgs args = pg::ListArgsOf(request);
   if (!pg::FilterNames(args, "unaccepted")) args.where = "NOT t.unaccepted";
-  co_return co_await pg::ListShown(db_, call, contacts_, request, &v1::ListContactsResponse::mutable_contacts, std::move(args));
+  co_return co_await pg::ListShown(db_, call, contacts_, request, &v1::ListContactsResponse::mutable_contacts,
+                                   std::move(args));
 }
 
 }  // namespace crm::contact

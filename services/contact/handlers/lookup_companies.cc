@@ -6,7 +6,8 @@
 namespace crm::contact {
 
 // Finds companies by an address, in any spelling.
-Async<v1::LookupCompaniesResponse> CompanyService::LookupCompanies(Call& call, const v1::LookupCompaniesRequest& request) {
+Async<v1::LookupCompaniesResponse> CompanyService::LookupCompanies(Call& call,
+                                                                   const v1::LookupCompaniesRequest& request) {
   CRM_CO_TRY(auto ids, co_await FindByAddress(db_, call, companies_.prefix(), request));
   CRM_CO_TRY(auto found, co_await db_.BatchGet(call, companies_, std::move(ids)));
   v1::LookupCompaniesResponse response;

@@ -98,13 +98,15 @@ absl::Status NormalizeReach(Record& record, const std::string& name, const std::
   KeepOnePrimary(*record.mutable_emails());
 
   for (auto& messenger : *record.mutable_messengers()) messenger.set_handle(Squeezed(messenger.handle()));
-  DropRepeats(*record.mutable_messengers(), [](const auto& m) { return absl::StrCat(m.kind(), ":", CaseFold(m.handle())); });
+  DropRepeats(*record.mutable_messengers(),
+              [](const auto& m) { return absl::StrCat(m.kind(), ":", CaseFold(m.handle())); });
   KeepOnePrimary(*record.mutable_messengers());
 
   std::set<std::string> systems;
   for (int i = 0; i < record.external_ids_size(); ++i) {
     if (!systems.insert(record.external_ids(i).system()).second) {
-      return FieldError(absl::StrCat(name, ".external_ids[", i, "].system"), "stands twice; a record has one id per system");
+      return FieldError(absl::StrCat(name, ".external_ids[", i, "].system"),
+                        "stands twice; a record has one id per system");
     }
   }
   return absl::OkStatus();
@@ -166,7 +168,8 @@ absl::Status Normalize(v1::Contact& contact, const std::string& default_region) 
   if (shown.empty() && contact.phones_size() > 0) shown = contact.phones(0).number();
   if (shown.empty() && contact.messengers_size() > 0) shown = contact.messengers(0).handle();
   if (shown.empty()) {
-    return FieldError("contact", "has neither a name nor a phone, e-mail address or messenger; give at least one of them");
+    return FieldError("contact",
+                      "has neither a name nor a phone, e-mail address or messenger; give at least one of them");
   }
   contact.set_display_name(std::move(shown));
   return absl::OkStatus();

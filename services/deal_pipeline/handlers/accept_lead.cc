@@ -1,4 +1,5 @@
 #include <absl/strings/str_cat.h>
+
 #include <optional>
 
 #include "common/base/error.h"
@@ -46,8 +47,8 @@ Async<contact::v1::Contact> ContactFor(rpc::Client& contacts, const Call& call, 
 
 }  // namespace
 
-// Takes a lead up: its contact first, under a key of the lead's; then deal and lead together. Whatever dies in between, a
-// repeat ends in the same contact and the same deal.
+// Takes a lead up: its contact first, under a key of the lead's; then deal and lead together. Whatever dies in between,
+// a repeat ends in the same contact and the same deal.
 Async<v1::AcceptLeadResponse> LeadService::AcceptLead(Call& call, const v1::AcceptLeadRequest& request) {
   CRM_CO_TRY(v1::Lead before, co_await db_.Get(call, leads_, request.id(), type::v1::ACTION_UPDATE));
   if (before.status() == v1::LEAD_STATUS_ACCEPTED) co_return co_await Accepted(call, std::move(before));
@@ -101,8 +102,8 @@ Async<v1::AcceptLeadResponse> LeadService::Accepted(Call& call, v1::Lead lead) {
   CRM_CO_TRY(*answer.mutable_deal(), co_await pg::GetShown(db_, call, deals_, lead.deal_id()));
   contact::v1::GetContactRequest get;
   get.set_id(lead.contact_id());
-  CRM_CO_TRY(*answer.mutable_contact(), co_await contacts_.Unary<contact::v1::Contact>(
-                                            call, "crm.contact.v1.ContactService.GetContact", get));
+  CRM_CO_TRY(*answer.mutable_contact(),
+             co_await contacts_.Unary<contact::v1::Contact>(call, "crm.contact.v1.ContactService.GetContact", get));
   *answer.mutable_lead() = pg::Shown(call, leads_, std::move(lead));
   co_return answer;
 }

@@ -9,7 +9,8 @@
 
 namespace crm::deal_pipeline {
 
-// Makes up to 500 products; each has a status of its own. As for deals: together if nothing is in the way, else one by one.
+// Makes up to 500 products; each has a status of its own. As for deals: together if nothing is in the way, else one by
+// one.
 Async<v1::BatchCreateProductsResponse> ProductService::BatchCreateProducts(
     Call& call, const v1::BatchCreateProductsRequest& request) {
   v1::BatchCreateProductsResponse response;

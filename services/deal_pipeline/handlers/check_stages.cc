@@ -1,8 +1,9 @@
+#include "services/deal_pipeline/handlers/check_stages.h"
+
 #include <absl/strings/str_cat.h>
 
 #include "common/base/error.h"
 #include "common/base/status.h"
-#include "services/deal_pipeline/handlers/check_stages.h"
 #include "services/deal_pipeline/service.h"
 #include "services/deal_pipeline/sql.h"
 #include "services/deal_pipeline/store.h"
@@ -18,8 +19,9 @@ Async<> CheckStagesUnused(pg::Db& db, const Call& call, const google::protobuf::
   const std::string used = TypeId("stage", rows.Id(0, 0));
   for (const auto& stage : stages) {
     if (stage.id() != used) continue;
-    co_return StateError(absl::StrCat("deals are in the stage \"", stage.name(), "\"; move them to another stage first"),
-                         {{"stage_id", used}});
+    co_return StateError(
+        absl::StrCat("deals are in the stage \"", stage.name(), "\"; move them to another stage first"),
+        {{"stage_id", used}});
   }
   co_return absl::OkStatus();
 }

@@ -11,7 +11,8 @@ Async<v1::Form> LeadService::CreateForm(Call& call, const v1::CreateFormRequest&
   if (!form.pipeline_id().empty()) {
     CRM_CO_TRY((co_await PipelineOf(db_, call, pipelines_, form.pipeline_id(), "form.pipeline_id")).status());
   }
-  if (form.owner_id().empty() && call.principal.kind == Principal::Kind::kUser) form.set_owner_id(call.principal.user_id);
+  if (form.owner_id().empty() && call.principal.kind == Principal::Kind::kUser)
+    form.set_owner_id(call.principal.user_id);
   pg::StampNew(call, forms_, form);
   CRM_CO_TRY(auto made, co_await db_.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::Form> {
     batch.Insert(forms_, form);

@@ -33,7 +33,8 @@ absl::StatusOr<type::v1::Money> Weighted(const type::v1::Money& sum, int probabi
 
 }  // namespace
 
-// Answers every stage with count, sums and its newest cards: totals and card ids in one round trip, the cards in another.
+// Answers every stage with count, sums and its newest cards: totals and card ids in one round trip, the cards in
+// another.
 Async<v1::Board> PipelineService::GetBoard(Call& call, const v1::GetBoardRequest& request) {
   CRM_CO_TRY(v1::Pipeline pipeline, co_await db_.Get(call, pipelines_, request.pipeline_id()));
   const int size = request.page_size() == 0 ? kCardsDefault : request.page_size();

@@ -1,4 +1,5 @@
 #include <absl/strings/str_cat.h>
+
 #include <map>
 
 #include "common/app/members.h"
@@ -10,8 +11,8 @@
 
 namespace crm::deal_pipeline {
 
-// Makes deals of the past. All that can be stored goes in one transaction; if one of them meets an external id that is taken,
-// they go one by one, each under a key derived from the request's and its place, so that a repeat ends alike.
+// Makes deals of the past. All that can be stored goes in one transaction; if one of them meets an external id that is
+// taken, they go one by one, each under a key derived from the request's and its place, so that a repeat ends alike.
 Async<v1::ImportDealsResponse> DealService::ImportDeals(Call& call, const v1::ImportDealsRequest& request) {
   std::vector<const v1::Deal*> wanted;
   for (const auto& item : request.deals()) wanted.push_back(&item.deal());

@@ -9,7 +9,8 @@ namespace crm::deal_pipeline {
 Async<v1::ListProductsResponse> ProductService::ListProducts(Call& call, const v1::ListProductsRequest& request) {
   pg::ListArgs args = pg::ListArgsOf(request);
   if (!request.query().empty()) {
-    const std::string part = "%" + absl::StrReplaceAll(request.query(), {{"\\", "\\\\"}, {"%", "\\%"}, {"_", "\\_"}}) + "%";
+    const std::string part =
+        "%" + absl::StrReplaceAll(request.query(), {{"\\", "\\\\"}, {"%", "\\%"}, {"_", "\\_"}}) + "%";
     args.where = "(t.name ILIKE $1 OR t.sku ILIKE $1)";
     args.where_params.Text(part);
   }

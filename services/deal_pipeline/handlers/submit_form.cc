@@ -16,7 +16,8 @@ namespace {
 // The same answers within this time are the same submission.
 constexpr absl::Duration kSameSubmission = absl::Hours(24);
 
-// Ids that this submission's lead may have: one if the page numbered it; else one per day, today's first, yesterday's next.
+// Ids that this submission's lead may have: one if the page numbered it; else one per day, today's first, yesterday's
+// next.
 std::vector<std::string> LeadIdsOf(const v1::SubmitFormRequest& request, absl::Time now) {
   const std::string key = SubmissionKey(request);
   if (!request.submission_id().empty()) return {DerivedId("lead", request.form_id(), key)};
@@ -27,7 +28,8 @@ std::vector<std::string> LeadIdsOf(const v1::SubmitFormRequest& request, absl::T
 
 }  // namespace
 
-// Takes a posted form: one lead however often it comes. Acts as the service itself in the tenant that the address names.
+// Takes a posted form: one lead however often it comes. Acts as the service itself in the tenant that the address
+// names.
 Async<v1::SubmitFormResponse> LeadService::SubmitForm(Call& call, const v1::SubmitFormRequest& request) {
   CRM_CO_TRY(Uuid tenant, ParseId(request.tenant_id(), "tenant", "tenant_id"));
   Call own = call;
@@ -46,8 +48,8 @@ Async<v1::SubmitFormResponse> LeadService::SubmitForm(Call& call, const v1::Subm
 
   CRM_CO_TRY(auto posted, co_await db_.BatchGet(own, leads_, ids));
   for (const auto& lead : posted) {
-    const bool same = !request.submission_id().empty() ||
-                      own.now() - FromTimestamp(lead.create_time()) < kSameSubmission;
+    const bool same =
+        !request.submission_id().empty() || own.now() - FromTimestamp(lead.create_time()) < kSameSubmission;
     if (!same) continue;
     response.set_lead_id(lead.id());
     co_return response;

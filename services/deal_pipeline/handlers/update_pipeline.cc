@@ -14,8 +14,7 @@ namespace crm::deal_pipeline {
 // Changes a pipeline. Stages keep their ids; a stage that deals are in cannot go.
 Async<v1::Pipeline> PipelineService::UpdatePipeline(Call& call, const v1::UpdatePipelineRequest& request) {
   CRM_CO_TRY(v1::Pipeline before, co_await db_.Get(call, pipelines_, request.pipeline().id()));
-  CRM_CO_TRY(v1::Pipeline after,
-             pg::Patched(call, before, request.pipeline(), request.update_mask(), request.etag()));
+  CRM_CO_TRY(v1::Pipeline after, pg::Patched(call, before, request.pipeline(), request.update_mask(), request.etag()));
   std::vector<std::string> ids;
   for (int i = 0; i < after.stages_size(); ++i) {
     ids.push_back(NewId("stage", call.now()));

@@ -83,7 +83,8 @@ contact::v1::Contact ContactOf(const v1::Lead& lead) {
   contact.set_note(lead.message());
   contact.set_lifecycle(contact::v1::LIFECYCLE_PROSPECT);
   contact.add_roles(contact::v1::ROLE_CUSTOMER);
-  if (contact.given_name().empty() && lead.phone().empty() && lead.email().empty()) contact.set_given_name(lead.title());
+  if (contact.given_name().empty() && lead.phone().empty() && lead.email().empty())
+    contact.set_given_name(lead.title());
   return contact;
 }
 

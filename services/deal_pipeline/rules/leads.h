@@ -11,7 +11,8 @@
 
 namespace crm::deal_pipeline {
 
-// Phone in E.164 where it can be read, e-mail folded, a title from what there is. Refuses a lead that says nothing at all.
+// Phone in E.164 where it can be read, e-mail folded, a title from what there is. Refuses a lead that says nothing at
+// all.
 absl::Status Normalize(v1::Lead& lead, const std::string& default_region);
 
 // The lead of a posted form.

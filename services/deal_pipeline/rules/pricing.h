@@ -11,9 +11,9 @@
 
 namespace crm::deal_pipeline {
 
-// Completes the lines from the catalogue (`products` by id: name, price, where the line has none), computes each line's total
-// and, if there are lines, the deal's amount. An amount without currency is in `default_currency`. All lines share one
-// currency. Errors name the field: "deal.lines[2].unit_price".
+// Completes the lines from the catalogue (`products` by id: name, price, where the line has none), computes each line's
+// total and, if there are lines, the deal's amount. An amount without currency is in `default_currency`. All lines
+// share one currency. Errors name the field: "deal.lines[2].unit_price".
 absl::Status Price(v1::Deal& deal, const std::map<std::string, v1::Product>& products,
                    const std::string& default_currency);
 

@@ -23,7 +23,8 @@ bool IsFilled(const v1::Deal& deal, const google::protobuf::FieldDescriptor* fie
   return reflection->HasField(deal, field);
 }
 
-void SetStage(v1::Deal& deal, const v1::Stage& stage, absl::Time enter, absl::Time close, const std::string& lost_reason) {
+void SetStage(v1::Deal& deal, const v1::Stage& stage, absl::Time enter, absl::Time close,
+              const std::string& lost_reason) {
   deal.set_stage_id(stage.id());
   *deal.mutable_stage_enter_time() = ToTimestamp(enter);
   deal.clear_won_time();
@@ -55,7 +56,8 @@ absl::Status CheckPipeline(v1::Pipeline& pipeline, const std::vector<std::string
     const std::string at = absl::StrCat("pipeline.stages[", i, "]");
     if (stage.id().empty()) stage.set_id(new_stage_ids.at(next_id++));
     if (!ids.insert(stage.id()).second) return FieldError(at + ".id", "stands twice; leave it out for a new stage");
-    if (!names.insert(stage.name()).second) return FieldError(at + ".name", "stands twice; name each stage differently");
+    if (!names.insert(stage.name()).second)
+      return FieldError(at + ".name", "stands twice; name each stage differently");
     for (int j = 0; j < stage.required_fields_size(); ++j) {
       if (v1::Deal::descriptor()->FindFieldByName(stage.required_fields(j)) == nullptr) {
         return FieldError(absl::StrCat(at, ".required_fields[", j, "]"),
@@ -67,7 +69,8 @@ absl::Status CheckPipeline(v1::Pipeline& pipeline, const std::vector<std::string
   for (int i = 0; i < pipeline.stages_size(); ++i) {
     for (int j = 0; j < pipeline.stages(i).next_stage_ids_size(); ++j) {
       if (ids.contains(pipeline.stages(i).next_stage_ids(j))) continue;
-      return FieldError(absl::StrCat("pipeline.stages[", i, "].next_stage_ids[", j, "]"), "is no stage of this pipeline");
+      return FieldError(absl::StrCat("pipeline.stages[", i, "].next_stage_ids[", j, "]"),
+                        "is no stage of this pipeline");
     }
   }
   if (kinds[v1::STAGE_KIND_OPEN] == 0) return FieldError("pipeline.stages", "has no open stage for deals to begin in");
@@ -116,7 +119,8 @@ absl::Status EnterImported(v1::Deal& deal, const v1::Pipeline& pipeline, const v
   if (stage->kind() == v1::STAGE_KIND_OPEN) {
     SetStage(deal, *stage, open, open, "");
   } else {
-    if (!imported.has_close_time()) return FieldError("close_time", "is missing; a won or lost deal has been closed once");
+    if (!imported.has_close_time())
+      return FieldError("close_time", "is missing; a won or lost deal has been closed once");
     const absl::Time close = FromTimestamp(imported.close_time());
     if (close < open) return FieldError("close_time", "is before open_time");
     SetStage(deal, *stage, close, close, imported.lost_reason());
@@ -128,13 +132,15 @@ absl::Status EnterImported(v1::Deal& deal, const v1::Pipeline& pipeline, const v
 absl::StatusOr<v1::Deal> Move(const v1::Deal& before, const v1::Pipeline& pipeline, const v1::MoveDealRequest& request,
                               absl::Time now) {
   const v1::Stage* to = FindStage(pipeline, request.stage_id());
-  if (to == nullptr) return FieldError("stage_id", absl::StrCat("is no stage of the pipeline \"", pipeline.name(), "\""));
+  if (to == nullptr)
+    return FieldError("stage_id", absl::StrCat("is no stage of the pipeline \"", pipeline.name(), "\""));
   if (to->id() == before.stage_id()) {
     return StateError(absl::StrCat("the deal is already in \"", to->name(), "\""), {{"stage_id", to->id()}});
   }
   const v1::Stage* from = FindStage(pipeline, before.stage_id());
   if (from != nullptr && from->next_stage_ids_size() > 0 &&
-      std::find(from->next_stage_ids().begin(), from->next_stage_ids().end(), to->id()) == from->next_stage_ids().end()) {
+      std::find(from->next_stage_ids().begin(), from->next_stage_ids().end(), to->id()) ==
+          from->next_stage_ids().end()) {
     std::vector<std::string> allowed;
     for (const auto& id : from->next_stage_ids()) {
       if (const auto* stage = FindStage(pipeline, id)) allowed.push_back(absl::StrCat("\"", stage->name(), "\""));
@@ -152,7 +158,8 @@ absl::StatusOr<v1::Deal> Move(const v1::Deal& before, const v1::Pipeline& pipeli
   for (const auto& name : to->required_fields()) {
     const auto* field = v1::Deal::descriptor()->FindFieldByName(name);
     if (field == nullptr || IsFilled(after, field)) continue;
-    missing.push_back({absl::StrCat("deal.", name), absl::StrCat("must be filled in before a deal enters \"", to->name(), "\"")});
+    missing.push_back(
+        {absl::StrCat("deal.", name), absl::StrCat("must be filled in before a deal enters \"", to->name(), "\"")});
     names.push_back(name);
   }
   if (to->kind() == v1::STAGE_KIND_LOST && pipeline.lost_reasons_size() > 0 && request.lost_reason().empty()) {
@@ -160,10 +167,10 @@ absl::StatusOr<v1::Deal> Move(const v1::Deal& before, const v1::Pipeline& pipeli
     names.push_back("lost_reason");
   }
   if (!missing.empty()) {
-    absl::Status status = Error(absl::StatusCode::kFailedPrecondition, type::v1::ERROR_REASON_FIELDS_REQUIRED,
-                                absl::StrCat("fill in ", absl::StrJoin(names, ", "), " before moving the deal to \"",
-                                             to->name(), "\""),
-                                {{"fields", absl::StrJoin(names, ",")}, {"stage_id", to->id()}});
+    absl::Status status =
+        Error(absl::StatusCode::kFailedPrecondition, type::v1::ERROR_REASON_FIELDS_REQUIRED,
+              absl::StrCat("fill in ", absl::StrJoin(names, ", "), " before moving the deal to \"", to->name(), "\""),
+              {{"fields", absl::StrJoin(names, ",")}, {"stage_id", to->id()}});
     for (auto& violation : missing) AddViolation(status, std::move(violation));
     return status;
   }

@@ -13,8 +13,8 @@
 
 namespace crm::deal_pipeline {
 
-// Gives new stages ids and checks that the pipeline can work: at least one open, one won and one lost stage, names and ids
-// unique, transitions to stages that exist, required fields that deals have. Errors name the field.
+// Gives new stages ids and checks that the pipeline can work: at least one open, one won and one lost stage, names and
+// ids unique, transitions to stages that exist, required fields that deals have. Errors name the field.
 absl::Status CheckPipeline(v1::Pipeline& pipeline, const std::vector<std::string>& new_stage_ids);
 
 // The stage of this id, or nullptr.
@@ -45,8 +45,8 @@ struct TotalDelta {
   int count = 0;
   std::string amount;  // a decimal, may be negative
 };
-// What a change of a deal does to the totals, sorted so that two writers touch rows in one order. nullptr: the deal does not
-// exist on that side; deleted deals count for nothing. Without effect: empty.
+// What a change of a deal does to the totals, sorted so that two writers touch rows in one order. nullptr: the deal
+// does not exist on that side; deleted deals count for nothing. Without effect: empty.
 std::vector<TotalDelta> TotalDeltas(const v1::Deal* before, const v1::Deal* after);
 
 }  // namespace crm::deal_pipeline

@@ -25,8 +25,7 @@ Async<v1::User> UserService::ChangePassword(Call& call, const v1::ChangePassword
   CRM_CO_TRY(std::string hash, co_await HashPassword(identity_, request.new_password()));
   CRM_CO_TRY(auto answer, co_await identity_.db.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::User> {
     batch.Add(sql::kPutCredential, pg::Params().Id(call.tenant()).Id(id).Text(hash).Time(call.now()));
-    batch.Add(sql::kRevokeSessionsOfUser,
-              pg::Params().Id(call.tenant()).Id(id).Id(UuidOf(call.principal.session_id)));
+    batch.Add(sql::kRevokeSessionsOfUser, pg::Params().Id(call.tenant()).Id(id).Id(UuidOf(call.principal.session_id)));
     return user;
   }));
   co_return pg::Shown(call, users, std::move(answer));

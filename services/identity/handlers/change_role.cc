@@ -1,6 +1,7 @@
+#include "services/identity/handlers/change_role.h"
+
 #include "common/base/status.h"
 #include "common/pg/records.h"
-#include "services/identity/handlers/change_role.h"
 #include "services/identity/service.h"
 
 namespace crm::identity {

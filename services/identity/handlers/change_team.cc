@@ -1,8 +1,9 @@
+#include "services/identity/handlers/change_team.h"
+
 #include <vector>
 
 #include "common/base/status.h"
 #include "common/pg/records.h"
-#include "services/identity/handlers/change_team.h"
 #include "services/identity/service.h"
 #include "services/identity/sql.h"
 
@@ -15,8 +16,8 @@ Async<v1::Team> StoreTeam(Identity& identity, const Call& call, v1::Team before,
     CRM_CO_TRY(pg::Rows above, co_await identity.db.Read(call, sql::kTeamAncestors, pg::Params().Id(UuidOf(from))));
     for (int i = 0; i < above.size(); ++i) teams.push_back(above.Id(i, 0));
   }
-  CRM_CO_TRY(pg::Rows touched, co_await identity.db.Read(call, sql::kUsersOfTeamBelow, pg::Params().IdArray(teams),
-                                                         pg::Work::kList));
+  CRM_CO_TRY(pg::Rows touched,
+             co_await identity.db.Read(call, sql::kUsersOfTeamBelow, pg::Params().IdArray(teams), pg::Work::kList));
   CRM_CO_TRY(auto stored, co_await identity.db.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::Team> {
     batch.Update(identity.tables.teams, before, after);
     for (int i = 0; i < touched.size(); ++i) Revoke(batch, TypeId("user", touched.Id(i, 0)));

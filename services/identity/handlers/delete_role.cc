@@ -9,10 +9,11 @@ namespace crm::identity {
 
 // Deletes a role that nobody holds.
 Async<v1::Role> RoleService::DeleteRole(Call& call, const v1::DeleteRoleRequest& request) {
-  CRM_CO_TRY(auto change, co_await pg::Deleting(identity_.db, call, identity_.tables.roles, request.id(), request.etag()));
+  CRM_CO_TRY(auto change,
+             co_await pg::Deleting(identity_.db, call, identity_.tables.roles, request.id(), request.etag()));
   if (change.before.code() == "administrator") co_return StateError("the administrator's role cannot be deleted");
-  CRM_CO_TRY(pg::Rows held, co_await identity_.db.Read(call, sql::kRoleHolders,
-                                                       pg::Params().Id(UuidOf(change.before.id()))));
+  CRM_CO_TRY(pg::Rows held,
+             co_await identity_.db.Read(call, sql::kRoleHolders, pg::Params().Id(UuidOf(change.before.id()))));
   if (!held.empty()) co_return StateError("users or API keys hold this role; give them another one first");
   co_return co_await StoreRole(identity_, call, std::move(change.before), std::move(change.after));
 }

@@ -7,7 +7,8 @@ namespace crm::identity {
 
 // Deletes a team; its users keep their own records and lose the team's.
 Async<v1::Team> TeamService::DeleteTeam(Call& call, const v1::DeleteTeamRequest& request) {
-  CRM_CO_TRY(auto change, co_await pg::Deleting(identity_.db, call, identity_.tables.teams, request.id(), request.etag()));
+  CRM_CO_TRY(auto change,
+             co_await pg::Deleting(identity_.db, call, identity_.tables.teams, request.id(), request.etag()));
   co_return co_await StoreTeam(identity_, call, std::move(change.before), std::move(change.after));
 }
 

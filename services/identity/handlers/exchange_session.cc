@@ -8,7 +8,8 @@
 namespace crm::identity {
 
 // Trades a browser's cookie for an access token.
-Async<v1::ExchangeSessionResponse> SessionService::ExchangeSession(Call& call, const v1::ExchangeSessionRequest& request) {
+Async<v1::ExchangeSessionResponse> SessionService::ExchangeSession(Call& call,
+                                                                   const v1::ExchangeSessionRequest& request) {
   CRM_CO_TRY(OpenedSecret secret, OpenSecret(request.cookie_secret(), "cs_"));
   const Call own = OwnCall(call, secret.tenant);
   CRM_CO_TRY(pg::Rows rows, co_await identity_.db.Read(own, sql::kFindSession, pg::Params().Id(secret.row)));

@@ -8,8 +8,8 @@
 
 namespace crm::identity {
 
-// Trades a refresh token for new tokens. The one before the current one has been used already: whoever holds it, the session
-// may be stolen, and ends.
+// Trades a refresh token for new tokens. The one before the current one has been used already: whoever holds it, the
+// session may be stolen, and ends.
 Async<v1::Session> SessionService::RefreshSession(Call& call, const v1::RefreshSessionRequest& request) {
   CRM_CO_TRY(OpenedSecret secret, OpenSecret(request.refresh_token(), "rt_"));
   const Call own = OwnCall(call, secret.tenant);
@@ -23,7 +23,8 @@ Async<v1::Session> SessionService::RefreshSession(Call& call, const v1::RefreshS
     CRM_CO_TRY(co_await identity_.db.Write(own, std::move(stolen)));
     co_return NotSignedIn("this refresh token was used before, so the session was ended for safety; sign in again");
   }
-  if (!SameBytes(std::string(rows.Bytes(0, 1)), secret.hash)) co_return NotSignedIn("the session has ended; sign in again");
+  if (!SameBytes(std::string(rows.Bytes(0, 1)), secret.hash))
+    co_return NotSignedIn("the session has ended; sign in again");
 
   CRM_CO_TRY(v1::User user, co_await identity_.db.Get(own, identity_.tables.users, TypeId("user", rows.Id(0, 0))));
   if (user.status() != v1::USER_STATUS_ACTIVE) co_return NotSignedIn("the session has ended; sign in again");
@@ -32,7 +33,8 @@ Async<v1::Session> SessionService::RefreshSession(Call& call, const v1::RefreshS
   const absl::Time expire = own.now() + kSessionLife;
   pg::Batch rotate(own);
   rotate.AddGuarded(sql::kRotateSession,
-                    pg::Params().Id(own.tenant()).Id(secret.row).Bytes(next.hash).Bytes(secret.hash).Time(expire), session_id);
+                    pg::Params().Id(own.tenant()).Id(secret.row).Bytes(next.hash).Bytes(secret.hash).Time(expire),
+                    session_id);
   CRM_CO_TRY(co_await identity_.db.Write(own, std::move(rotate)));
 
   v1::Session session;

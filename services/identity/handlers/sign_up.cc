@@ -1,4 +1,5 @@
 #include <absl/strings/str_cat.h>
+
 #include <vector>
 
 #include "common/base/error.h"
@@ -15,8 +16,8 @@
 
 namespace crm::identity {
 
-// Opens an account: tenant, roles and administrator in one transaction, then a session. The tenant's id follows from the
-// idempotency key, so that the same sign-up sent twice meets itself; the stored reply holds no secrets.
+// Opens an account: tenant, roles and administrator in one transaction, then a session. The tenant's id follows from
+// the idempotency key, so that the same sign-up sent twice meets itself; the stored reply holds no secrets.
 Async<v1::SignUpResponse> TenantService::SignUp(Call& call, const v1::SignUpRequest& request) {
   const pg::Table<v1::Tenant>& tenants = identity_.tables.tenants;
   const pg::Table<v1::User>& users = identity_.tables.users;

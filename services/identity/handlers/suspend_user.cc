@@ -12,7 +12,8 @@ Async<v1::User> UserService::SuspendUser(Call& call, const v1::SuspendUserReques
   const pg::Table<v1::User>& users = identity_.tables.users;
   CRM_CO_TRY(v1::User before, co_await identity_.db.Get(call, users, request.id()));
   CRM_CO_TRY(pg::CheckEtag(before, request.etag()));
-  if (before.id() == call.principal.user_id) co_return StateError("you cannot suspend yourself; ask another administrator");
+  if (before.id() == call.principal.user_id)
+    co_return StateError("you cannot suspend yourself; ask another administrator");
   if (before.status() == v1::USER_STATUS_SUSPENDED) co_return pg::Shown(call, users, std::move(before));
   v1::User after = before;
   after.set_status(v1::USER_STATUS_SUSPENDED);

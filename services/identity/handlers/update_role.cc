@@ -16,7 +16,8 @@ Async<v1::Role> RoleService::UpdateRole(Call& call, const v1::UpdateRoleRequest&
   CRM_CO_TRY(CheckGrantable(call, after.grants(), after.personal_data()));
   const auto changed = pg::ChangedFields(before, after);
   if (before.code() == "administrator" && std::find(changed.begin(), changed.end(), "grants") != changed.end()) {
-    co_return FieldError("role.grants", "of the administrator cannot be changed: somebody must be able to undo everything");
+    co_return FieldError("role.grants",
+                         "of the administrator cannot be changed: somebody must be able to undo everything");
   }
   co_return co_await StoreRole(identity_, call, std::move(before), std::move(after));
 }

@@ -14,8 +14,8 @@ Async<v1::Team> TeamService::UpdateTeam(Call& call, const v1::UpdateTeamRequest&
   CRM_CO_TRY(v1::Team after, pg::Patched(call, before, request.team(), request.update_mask(), request.etag()));
   CRM_CO_TRY(co_await CheckTeam(identity_, call, after.parent_id(), "team.parent_id"));
   if (!after.parent_id().empty()) {
-    CRM_CO_TRY(pg::Rows above, co_await identity_.db.Read(call, sql::kTeamAncestors,
-                                                          pg::Params().Id(UuidOf(after.parent_id()))));
+    CRM_CO_TRY(pg::Rows above,
+               co_await identity_.db.Read(call, sql::kTeamAncestors, pg::Params().Id(UuidOf(after.parent_id()))));
     for (int i = 0; i < above.size(); ++i) {
       if (above.Id(i, 0) != UuidOf(after.id())) continue;
       co_return FieldError("team.parent_id", "stands below this team; teams are a tree");

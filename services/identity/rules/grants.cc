@@ -50,9 +50,10 @@ absl::Status CheckGrantable(const Call& call, const google::protobuf::RepeatedPt
   for (const auto& grant : grants) {
     if (call.ScopeOf(grant.object(), grant.action()) >= grant.scope()) continue;
     const std::string right = absl::StrCat(grant.object(), ".", ActionName(grant.action()));
-    return Error(absl::StatusCode::kPermissionDenied, type::v1::ERROR_REASON_RIGHT_MISSING,
-                 absl::StrCat("you cannot give the right ", right, " to this extent, because you do not hold it yourself"),
-                 {{"right", right}});
+    return Error(
+        absl::StatusCode::kPermissionDenied, type::v1::ERROR_REASON_RIGHT_MISSING,
+        absl::StrCat("you cannot give the right ", right, " to this extent, because you do not hold it yourself"),
+        {{"right", right}});
   }
   const bool holds_personal = call.principal.kind == Principal::Kind::kService || call.principal.rights->personal_data;
   if (personal_data && !holds_personal) {
@@ -79,7 +80,8 @@ std::vector<v1::Role> PackageRoles(const std::string& tenant_id, const std::stri
   Add(administrator, "*", {ACTION_READ, ACTION_CREATE, ACTION_UPDATE, ACTION_DELETE, ACTION_EXPORT, ACTION_ADMINISTER},
       SCOPE_ALL);
 
-  v1::Role head = Named(tenant_id, "head", {"Head of sales", "Руководитель продаж", "מנהל מכירות", "פֿאַרקויף־מנהל"}, language);
+  v1::Role head =
+      Named(tenant_id, "head", {"Head of sales", "Руководитель продаж", "מנהל מכירות", "פֿאַרקויף־מנהל"}, language);
   for (const char* object : {"contact", "company"}) {
     Add(head, object, {ACTION_READ, ACTION_CREATE, ACTION_UPDATE, ACTION_DELETE, ACTION_EXPORT}, SCOPE_ALL);
   }

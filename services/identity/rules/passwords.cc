@@ -14,13 +14,13 @@ namespace {
 
 // The most used passwords of ten characters and more, from published lists of leaked ones; folded.
 const char* const kCommon[] = {
-    "1234567890",   "12345678910",  "123456789a",   "1q2w3e4r5t",   "qwertyuiop",   "q1w2e3r4t5",    "1qaz2wsx3edc",
-    "password12",   "password123",  "password1234", "passw0rd123",  "p@ssw0rd123",  "password1!",    "qwerty12345",
-    "qwerty123456", "qwertyuiop123", "1234qwerasdf", "asdfghjkl123", "zxcvbnm123",   "letmein1234",   "iloveyou123",
-    "welcome123",   "welcome1234",  "administrator", "admin12345",   "admin123456",  "changeme123",   "football123",
-    "baseball123",  "monkey12345",  "dragon12345",  "sunshine123",  "princess123",  "superman123",   "1111111111",
-    "0000000000",   "9876543210",   "0987654321",   "abcdefghij",   "abcd123456",   "aa12345678",    "123qweasdzxc",
-    "qazwsxedcrfv", "йцукенгшщз",   "пароль1234",   "пароль12345",  "qwerty1234",   "1q2w3e4r5t6y",  "zaq12wsxcde3",
+    "1234567890",   "12345678910",   "123456789a",    "1q2w3e4r5t",   "qwertyuiop",  "q1w2e3r4t5",   "1qaz2wsx3edc",
+    "password12",   "password123",   "password1234",  "passw0rd123",  "p@ssw0rd123", "password1!",   "qwerty12345",
+    "qwerty123456", "qwertyuiop123", "1234qwerasdf",  "asdfghjkl123", "zxcvbnm123",  "letmein1234",  "iloveyou123",
+    "welcome123",   "welcome1234",   "administrator", "admin12345",   "admin123456", "changeme123",  "football123",
+    "baseball123",  "monkey12345",   "dragon12345",   "sunshine123",  "princess123", "superman123",  "1111111111",
+    "0000000000",   "9876543210",    "0987654321",    "abcdefghij",   "abcd123456",  "aa12345678",   "123qweasdzxc",
+    "qazwsxedcrfv", "йцукенгшщз",    "пароль1234",    "пароль12345",  "qwerty1234",  "1q2w3e4r5t6y", "zaq12wsxcde3",
 };
 
 }  // namespace

@@ -9,7 +9,8 @@ namespace crm::identity {
 
 inline constexpr size_t kPasswordLengthMin = 10;
 
-// INVALID_ARGUMENT naming `field` for a password that is too short, common, one character repeated, or made of the login.
+// INVALID_ARGUMENT naming `field` for a password that is too short, common, one character repeated, or made of the
+// login.
 absl::Status CheckPassword(const std::string& password, const std::string& login, const std::string& field);
 
 }  // namespace crm::identity

@@ -3,8 +3,8 @@
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
-#include <tuple>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "common/base/decimal.h"
