@@ -119,7 +119,8 @@ asio::awaitable<BucketAnswer> Bucket::Take(std::string name, BucketLimit limit) 
       ++key->waiting;
       co_await key->wake.async_wait(asio::as_tuple(asio::use_awaitable));
       --key->waiting;
-      if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none) {
+      auto state = co_await asio::this_coro::cancellation_state;
+      if (state.cancelled() != asio::cancellation_type::none) {
         co_return BucketAnswer{false, 0, milliseconds(1000)};
       }
       continue;
