@@ -10,6 +10,7 @@
 #include <absl/strings/str_split.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <iostream>
 #include <limits>
@@ -358,6 +359,9 @@ RecordTable::Impl::Impl(const Descriptor* d, std::string schema_name)
   history_view = absl::StrCat(option.table(), "_history_view");
 
   std::vector<std::string> names, selected;
+  for (auto& column : columns) {
+    if (column.kind == Kind::kJson) column.json = record::JsonWire::Of(column.field);
+  }
   for (size_t i = 0; i < columns.size(); ++i) {
     names.push_back(columns[i].name);
     selected.push_back(absl::StrCat("t.", columns[i].name));
@@ -647,115 +651,86 @@ void RecordTable::Impl::AddValue(const Column& column, const Message& m, Batch& 
   }
 }
 
-absl::Status RecordTable::Impl::ReadValue(const Column& column, const Rows& rows, int row, int index,
-                                          Message& m) const {
-  if (rows.IsNull(row, index)) return absl::OkStatus();
-  const Reflection* r = m.GetReflection();
+bool RecordTable::Impl::AppendWire(const Column& column, const Rows& rows, int row, int index,
+                                   std::string& wire) const {
+  if (rows.IsNull(row, index)) return true;
   const FieldDescriptor* field = column.field;
-  // Proto defaults need no setting, except where presence says that they were given.
+  const int number = field->number();
+  // Proto defaults need no bytes, except where presence says that they were given.
   const bool presence = column.nullable && field->has_presence();
   switch (column.kind) {
     case Kind::kId:
     case Kind::kRef:
-      r->SetString(&m, field, TypeId(column.ref, rows.Id(row, index)));
-      break;
-    case Kind::kText: {
-      auto text = rows.Text(row, index);
-      if (!text.empty() || presence) r->SetString(&m, field, std::string(text));
-      break;
+      record::WireId(number, column.ref, rows.Id(row, index), wire);
+      return true;
+    case Kind::kText:
+    case Kind::kBytes: {
+      const auto text = rows.Bytes(row, index);
+      if (!text.empty() || presence) record::WireText(number, text, wire);
+      return true;
     }
     case Kind::kDate:
-      r->SetString(&m, field, rows.Date(row, index));
-      break;
+      record::WireText(number, rows.Date(row, index), wire);
+      return true;
     case Kind::kDecimal:
-      r->SetString(&m, field, rows.Decimal(row, index));
-      break;
-    case Kind::kBytes: {
-      auto bytes = rows.Bytes(row, index);
-      if (!bytes.empty() || presence) r->SetString(&m, field, std::string(bytes));
-      break;
-    }
-    case Kind::kBool: {
-      const bool value = rows.Bool(row, index);
-      if (value || presence) r->SetBool(&m, field, value);
-      break;
-    }
-    case Kind::kDouble: {
-      const double value = rows.Double(row, index);
-      if (field->cpp_type() == FieldDescriptor::CPPTYPE_FLOAT) {
-        r->SetFloat(&m, field, static_cast<float>(value));
-      } else {
-        r->SetDouble(&m, field, value);
-      }
-      break;
-    }
-    case Kind::kInt: {
-      const int64_t value = rows.Int(row, index);
-      if (value == 0 && !presence) break;
-      switch (field->cpp_type()) {
-        case FieldDescriptor::CPPTYPE_INT32:
-          r->SetInt32(&m, field, static_cast<int32_t>(value));
-          break;
-        case FieldDescriptor::CPPTYPE_UINT32:
-          r->SetUInt32(&m, field, static_cast<uint32_t>(value));
-          break;
-        case FieldDescriptor::CPPTYPE_INT64:
-          r->SetInt64(&m, field, value);
-          break;
-        default:
-          r->SetUInt64(&m, field, static_cast<uint64_t>(value));
-      }
-      break;
-    }
+      record::WireText(number, rows.Decimal(row, index), wire);
+      return true;
+    case Kind::kBool:
+    case Kind::kInt:
     case Kind::kEnum: {
-      const auto value = static_cast<int>(rows.Int(row, index));
-      if (value != 0 || presence) r->SetEnumValue(&m, field, value);
-      break;
+      const int64_t value = column.kind == Kind::kBool ? rows.Bool(row, index) : rows.Int(row, index);
+      if (value != 0 || presence) record::WireInt(number, static_cast<uint64_t>(value), wire);
+      return true;
     }
+    case Kind::kDouble:
+      if (field->cpp_type() == FieldDescriptor::CPPTYPE_FLOAT) {
+        record::WireFloat(number, static_cast<float>(rows.Double(row, index)), wire);
+      } else {
+        record::WireDouble(number, rows.Double(row, index), wire);
+      }
+      return true;
     case Kind::kTime:
-      record::SetTime(m, field, rows.Time(row, index));
-      break;
-    case Kind::kMoneyAmount: {
-      Message* money = r->MutableMessage(&m, field);
-      money->GetReflection()->SetString(money, column.member, rows.Decimal(row, index));
-      break;
-    }
+      record::WireTime(number, rows.Time(row, index), wire);
+      return true;
+    case Kind::kMoneyAmount:
     case Kind::kMoneyCurrency: {
-      Message* money = r->MutableMessage(&m, field);
-      money->GetReflection()->SetString(money, column.member, std::string(rows.Text(row, index)));
-      break;
+      // Two parts of one message: a parser merges what it meets twice.
+      std::string part;
+      record::WireText(column.member->number(),
+                       column.kind == Kind::kMoneyAmount ? rows.Decimal(row, index) : rows.Text(row, index), part);
+      record::WireText(number, part, wire);
+      return true;
     }
     case Kind::kTextArray:
-      for (auto& value : rows.TextArray(row, index)) r->AddString(&m, field, std::move(value));
-      break;
+      record::ForEachInArray(rows.Bytes(row, index),
+                             [&](absl::string_view element) { record::WireText(number, element, wire); });
+      return true;
     case Kind::kIdArray:
-      for (const auto& value : rows.IdArray(row, index)) r->AddString(&m, field, TypeId(column.ref, value));
-      break;
+      record::ForEachInArray(rows.Bytes(row, index), [&](absl::string_view element) {
+        Uuid id;
+        if (element.size() == id.bytes.size()) std::copy(element.begin(), element.end(), id.bytes.begin());
+        record::WireId(number, column.ref, id, wire);
+      });
+      return true;
     case Kind::kIntArray:
-      for (const int64_t value : rows.IntArray(row, index)) {
-        if (field->cpp_type() == FieldDescriptor::CPPTYPE_INT32) {
-          r->AddInt32(&m, field, static_cast<int32_t>(value));
-        } else {
-          r->AddUInt32(&m, field, static_cast<uint32_t>(value));
-        }
-      }
-      break;
     case Kind::kEnumArray:
-      for (const int64_t value : rows.IntArray(row, index)) r->AddEnumValue(&m, field, static_cast<int>(value));
-      break;
+      for (const int64_t value : rows.IntArray(row, index)) {
+        record::WireInt(number, static_cast<uint64_t>(value), wire);
+      }
+      return true;
     case Kind::kJson: {
-      auto text = rows.Text(row, index);
-      if (field->is_repeated() && text.size() == 2) break;  // [] or {}
-      return json::ReadField(text, field, m);
+      const auto text = rows.Text(row, index);
+      if (field->is_repeated() && text.size() == 2) return true;  // [] or {}
+      return column.json != nullptr && column.json->Append(text, wire);
     }
     case Kind::kRevision: {
       const int64_t value = rows.Int(row, index);
-      if (known.etag != nullptr) r->SetString(&m, known.etag, absl::StrCat(value));
-      if (known.revision != nullptr) r->SetUInt32(&m, known.revision, static_cast<uint32_t>(value));
-      break;
+      if (known.etag != nullptr) record::WireText(known.etag->number(), absl::StrCat(value), wire);
+      if (known.revision != nullptr) record::WireInt(known.revision->number(), static_cast<uint64_t>(value), wire);
+      return true;
     }
   }
-  return absl::OkStatus();
+  return true;
 }
 
 RecordTable::RecordTable(const Descriptor* descriptor, std::string schema)
@@ -803,8 +778,18 @@ void RecordTable::AddGet(Batch& batch, const std::vector<Uuid>& ids, type::v1::A
 
 absl::Status RecordTable::Read(const Rows& rows, int row, Message& out) const {
   const auto& columns = impl_->columns;
+  thread_local std::string wire;
+  wire.clear();
+  std::vector<size_t> late;
   for (size_t i = 0; i < columns.size(); ++i) {
-    CRM_TRY(impl_->ReadValue(columns[i], rows, row, static_cast<int>(i), out));
+    if (impl_->AppendWire(columns[i], rows, row, static_cast<int>(i), wire)) continue;
+    late.push_back(i);
+  }
+  if (!out.ParseFromString(wire)) {
+    return absl::DataLossError(absl::StrCat("a row of ", name(), " is no ", descriptor()->full_name()));
+  }
+  for (const size_t i : late) {
+    CRM_TRY(json::ReadField(rows.Text(row, static_cast<int>(i)), columns[i].field, out));
   }
   return absl::OkStatus();
 }

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/pg/row_wire.h"
 #include "common/pg/table.h"
 #include "crm/type/v1/options.pb.h"
 
@@ -51,6 +52,7 @@ struct Column {
   bool fixed = false;  // written by the insert only
   // Of Money: its members.
   const google::protobuf::FieldDescriptor* member = nullptr;
+  const JsonWire* json = nullptr;  // of jsonb that has one
 };
 
 // How a caller's scope narrows a statement: index into the arrays of prepared variants.
@@ -135,8 +137,8 @@ struct RecordTable::Impl {
 
   void AddValue(const record::Column& column, const google::protobuf::Message& record, Batch& batch,
                 Params& params) const;
-  absl::Status ReadValue(const record::Column& column, const Rows& rows, int row, int index,
-                         google::protobuf::Message& out) const;
+  // Appends a value to the record's wire format; false for jsonb that only the general reader can read.
+  bool AppendWire(const record::Column& column, const Rows& rows, int row, int index, std::string& wire) const;
   const record::Column* ColumnOf(const google::protobuf::FieldDescriptor* field) const;
 
  private:
