@@ -108,11 +108,6 @@ HttpResponse ErrorResponse(const absl::Status& status, std::string_view request_
     response.Set("Retry-After", absl::StrCat((delay->count() + 999) / 1000));
   }
   if (response.status == 401) response.Set("WWW-Authenticate", "Bearer realm=\"crm\"");
-  if (response.status == 405) {
-    Metadata metadata = MetadataOf(status);
-    auto allow = metadata.find("allow");
-    if (allow != metadata.end()) response.Set("Allow", allow->second);
-  }
   response.Set("Cache-Control", "no-store");
   return response;
 }

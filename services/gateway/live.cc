@@ -246,7 +246,8 @@ void Live::StartFill(const LanePtr& lane) {
     return;
   }
   lane->filling = true;
-  asio::co_spawn(home_, Fill(lane), asio::detached);
+  // Posted, because the mutex is held and a coroutine spawned on its own loop begins at once.
+  asio::post(home_, [this, lane] { asio::co_spawn(home_, Fill(lane), asio::detached); });
 }
 
 Async<events::v1::ListEventsResponse> Live::Ask(std::string service, Uuid tenant, uint64_t after, int limit) {
