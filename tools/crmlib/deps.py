@@ -31,6 +31,8 @@ NODE_MAJOR = 18
 # Debian's packages start these as services of the system; ours are private ones, so what we install stays off.
 SYSTEM_SERVICES = {"postgresql-15": "postgresql", "redis-server": "redis-server", "supervisor": "supervisor"}
 
+NPM_CPU = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+
 LOCK = paths.NPM / "package-lock.json"
 VALIDATE = paths.DEPS / "protos/buf/validate/validate.proto"
 VALIDATE_STAMP = paths.DEPS / "validate.stamp"
@@ -142,7 +144,7 @@ def npm_is_current() -> bool:
             if json.loads((paths.NPM / where / "package.json").read_text())["version"] != entry["version"]:
                 return False
         except FileNotFoundError:
-            if not entry.get("optional"):
+            if not entry.get("optional") or NPM_CPU in entry.get("cpu", []):
                 return False
     return True
 

@@ -1,6 +1,7 @@
 """buf lint (buf.yaml) and buf breaking against the last landed commit."""
 
 import os
+import platform
 import re
 import subprocess
 import tempfile
@@ -9,6 +10,8 @@ from pathlib import Path
 from lintlib.tree import Finding, Tree
 
 MESSAGE = re.compile(r"^(.+?):(\d+):\d+:(.*)$")
+# The program itself: the package that wraps it names platforms that npm may not find.
+BUF = f"tools/npm/node_modules/@bufbuild/buf-linux-{ {'x86_64': 'x64'}.get(platform.machine(), platform.machine())}/bin/buf"
 # A commit whose message has this trailer may change the API in a breaking way; the reason stands behind it.
 TRAILER = "Breaking-API"
 
@@ -25,8 +28,7 @@ def includes(root: Path) -> list[str]:
 
 
 def buf(tree: Tree, *arguments: str) -> subprocess.CompletedProcess:
-    program = tree.root / "tools/npm/node_modules/.bin/buf"
-    return subprocess.run([program, *arguments], cwd=tree.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.run([tree.root / BUF, *arguments], cwd=tree.root, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def lint(tree: Tree):
@@ -35,7 +37,7 @@ def lint(tree: Tree):
     except FileNotFoundError:
         yield Finding("buf.yaml", 1, "buf is not installed", "run tools/crm deps")
         return
-    yield from findings(done, "buf.yaml", "see the comment in buf.yaml; the rule's name and reason: tools/npm/node_modules/.bin/buf config ls-lint-rules")
+    yield from findings(done, "buf.yaml", "see the comment in buf.yaml; its rules: buf.build/docs/lint/rules")
 
 
 def findings(done: subprocess.CompletedProcess, where: str, fix: str, prefix: str = ""):
