@@ -61,8 +61,7 @@ def cost(description: str) -> float:
 def ninja(folder: Path, targets: list[str], title: str) -> None:
     environment = os.environ | {"NINJA_STATUS": "[%f/%t] ", "CLICOLOR_FORCE": "0"}
     arguments = ["ninja", "-C", str(folder), "-j", str(jobs()), "-k", str(FAILURES_MAX), *targets]
-    dry = subprocess.run([*arguments, "-n"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
-    total = sum(cost(match[3]) for line in dry.stdout.splitlines() if (match := STATUS.match(line)))
+    total = estimate(folder, targets, environment)
     log = paths.LOG / f"build-{folder.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     start, reported, done = time.monotonic(), time.monotonic(), 0.0
@@ -86,6 +85,15 @@ def ninja(folder: Path, targets: list[str], title: str) -> None:
                               output=first_errors(log.read_text(errors="replace")))
     if done:
         console.say(f"  {title} ({console.duration(seconds)})")
+
+
+def estimate(folder: Path, targets: list[str], environment: dict[str, str]) -> float:
+    """The cost of all that ninja would do now. A dry run would stop at CMake's own rule, so that is taken out first."""
+    plan = folder / "estimate.ninja"
+    plan.write_text(re.sub(r"(?m)^build build\.ninja:.*\n(?:[ \t].*\n)*", "", (folder / "build.ninja").read_text()))
+    dry = subprocess.run(["ninja", "-C", str(folder), "-f", plan.name, "-n", *targets], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True, env=environment)
+    return sum(cost(match[3]) for line in dry.stdout.splitlines() if (match := STATUS.match(line)))
 
 
 def left(done: float, total: float, seconds: float) -> str:
