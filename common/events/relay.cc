@@ -52,20 +52,23 @@ const pg::Statement kMakeLane{"events.make_lane",
 // A statement of its own: the one that numbers must begin, and so take its snapshot, after the lock is held. In one
 // statement a second relay numbers by the head that it saw before it waited.
 const pg::Statement kLockLane{"events.lock_lane", "SELECT seq FROM lane WHERE tenant_id = $1 FOR UPDATE"};
+// The rows are named by an array, not by a join: with stale statistics a join walks all rows of the tenant for each of
+// them (measured: 500 rows in 200 ms instead of 20).
 const pg::Statement kNumber{"events.number",
                             R"sql(
-WITH waiting AS (
-  SELECT id, create_time, row_number() OVER (ORDER BY id) AS n
-  FROM (SELECT id, create_time FROM outbox WHERE bucket = $2::smallint AND tenant_id = $1 AND seq IS NULL ORDER BY id
+WITH waiting AS MATERIALIZED (
+  SELECT coalesce(array_agg(id ORDER BY id), '{}') AS ids
+  FROM (SELECT id FROM outbox WHERE bucket = $2::smallint AND tenant_id = $1 AND seq IS NULL ORDER BY id
         LIMIT $3::int) AS first
 ), moved AS (
-  UPDATE lane SET seq = lane.seq + (SELECT count(*) FROM waiting) WHERE tenant_id = $1 AND EXISTS (SELECT 1 FROM waiting)
+  UPDATE lane SET seq = lane.seq + cardinality((SELECT ids FROM waiting))
+  WHERE tenant_id = $1 AND cardinality((SELECT ids FROM waiting)) > 0
   RETURNING seq
 )
-UPDATE outbox SET seq = moved.seq - (SELECT count(*) FROM waiting) + waiting.n
-FROM waiting, moved
-WHERE outbox.tenant_id = $1 AND outbox.id = waiting.id AND outbox.seq IS NULL
-RETURNING outbox.seq, outbox.event, extract(epoch FROM clock_timestamp() - waiting.create_time)::float8)sql"};
+UPDATE outbox SET seq = (SELECT moved.seq - cardinality(waiting.ids) FROM moved, waiting)
+                        + array_position((SELECT ids FROM waiting), outbox.id)
+WHERE tenant_id = $1 AND id = ANY ((SELECT ids FROM waiting)::bigint[])
+RETURNING outbox.seq, outbox.event, extract(epoch FROM clock_timestamp() - outbox.create_time)::float8)sql"};
 
 }  // namespace relaying
 
