@@ -1,0 +1,1 @@
+SELECT time_zone, currency_code FROM tenant_fact_view

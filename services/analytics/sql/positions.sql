@@ -1,0 +1,1 @@
+SELECT producer, seq FROM position_view ORDER BY producer
