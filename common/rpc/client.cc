@@ -1,5 +1,7 @@
 #include "common/rpc/client.h"
 
+#include <absl/strings/ascii.h>
+#include <absl/strings/escaping.h>
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <google/protobuf/descriptor.h>
@@ -8,6 +10,7 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
 
+#include <atomic>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -44,11 +47,12 @@ absl::Status TooLate() {
 }
 
 // gRPC's own texts speak of sockets: nothing that a caller could use.
-absl::Status Translated(const grpc::Status& status, const std::string& peer) {
+absl::Status Translated(const grpc::Status& status, const std::string& peer, bool cancelled_here) {
   absl::Status out = wire::FromWire(status);
   if (ReasonOf(out) != type::v1::ERROR_REASON_UNSPECIFIED) return out;
   if (absl::IsDeadlineExceeded(out)) return TooLate();
-  if (absl::IsUnavailable(out)) {
+  // A server that shuts down answers CANCELLED to what reaches it in that moment.
+  if (absl::IsUnavailable(out) || (absl::IsCancelled(out) && !cancelled_here)) {
     return Error(absl::StatusCode::kUnavailable, type::v1::ERROR_REASON_UNAVAILABLE,
                  absl::StrCat("The service ", peer,
                               " does not answer. Send the request again, with the same idempotency key if it writes."),
@@ -59,6 +63,7 @@ absl::Status Translated(const grpc::Status& status, const std::string& peer) {
 
 struct UnaryState {
   grpc::ClientContext context;
+  std::atomic<bool> cancelled{false};  // by our own caller
   grpc::ByteBuffer request, response;
 };
 
@@ -68,6 +73,7 @@ class StreamReactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grp
  public:
   grpc::ClientContext context;
   grpc::ByteBuffer request, response;
+  std::atomic<bool> cancelled{false};  // by our own caller
 
   void Begin() {
     self_ = shared_from_this();  // gRPC holds on until OnDone
@@ -125,6 +131,18 @@ class StreamReactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grp
   std::optional<grpc::Status> final_;
   std::shared_ptr<StreamReactor> self_;
 };
+
+// gRPC ends the process for metadata that HTTP/2 cannot carry: what comes from outside must not get that far.
+absl::Status CheckMetadata(const RawCall& call) {
+  for (const auto& [name, value] : call.metadata) {
+    bool good = !name.empty() && name.front() != ':';
+    for (char c : name)
+      good = good && (absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-' || c == '_' || c == '.');
+    for (char c : value) good = good && c >= 0x20 && c <= 0x7e;
+    if (!good) return FieldError(absl::CHexEscape(name), "must have a value of printable ASCII characters");
+  }
+  return absl::OkStatus();
+}
 
 // A cancelled coroutine normally throws at its next co_await; here it must still wait for gRPC to let go, and answer.
 template <typename R>
@@ -186,7 +204,9 @@ Client::Client(ClientOptions options) : impl_(std::make_shared<Impl>()) {
   args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2'000);  // also the time for one connection attempt
   args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
-  args.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);  // Send does it, knowing what may be repeated
+  // Only what no server has begun, e.g. because its connection was just being closed; the rest is for UnaryRaw, which
+  // knows what may be repeated.
+  args.SetInt(GRPC_ARG_ENABLE_RETRIES, 1);
   args.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
   args.SetServiceConfigJSON(R"({"loadBalancingConfig":[{"round_robin":{}}]})");
   // A connection of its own: a cancelled or slow neighbour's flow control is then nobody else's.
@@ -240,6 +260,7 @@ Async<std::string> Client::UnaryRaw(RawCall call) { return cin::WithoutThrowing(
 
 Async<std::string> Client::Impl::Unary(RawCall call) {
   auto impl = shared_from_this();
+  CRM_CO_TRY(cin::CheckMetadata(call));
   const auto deadline =
       call.deadline == cin::Clock::time_point::max() ? cin::Clock::now() + kUnaryTimeMax : call.deadline;
   const std::string path = cin::PathOf(call.method);
@@ -252,7 +273,10 @@ Async<std::string> Client::Impl::Unary(RawCall call) {
     cin::SetDeadline(state->context, deadline);
     const grpc::Status status = co_await WaitFor<grpc::Status>([&](auto done, auto slot) {
       if (slot.is_connected()) {
-        slot.assign([state](asio::cancellation_type) { state->context.TryCancel(); });
+        slot.assign([state](asio::cancellation_type) {
+          state->cancelled = true;
+          state->context.TryCancel();
+        });
       }
       impl->stub->UnaryCall(&state->context, path, grpc::StubOptions(), &state->request, &state->response,
                             [state, done](grpc::Status status) { done(std::move(status)); });
@@ -261,7 +285,7 @@ Async<std::string> Client::Impl::Unary(RawCall call) {
       impl->Succeeded();
       co_return wire::ToString(state->response);
     }
-    absl::Status error = cin::Translated(status, impl->peer);
+    absl::Status error = cin::Translated(status, impl->peer, state->cancelled);
     if (!absl::IsUnavailable(error) || ReasonOf(error) == type::v1::ERROR_REASON_OVERLOADED) co_return error;
     if (!call.retriable || attempt >= kAttemptsMax || !impl->MayRetry()) co_return error;
     thread_local std::minstd_rand random(std::random_device{}());
@@ -292,6 +316,7 @@ Async<> Client::StreamRaw(RawCall call, std::function<Async<>(std::string)> on_m
 
 Async<> Client::Impl::Stream(RawCall call, std::function<Async<>(std::string)> on_message) {
   auto impl = shared_from_this();
+  CRM_CO_TRY(cin::CheckMetadata(call));
   auto stream = std::make_shared<cin::StreamReactor>();
   stream->request = wire::ToBuffer(call.request);
   for (const auto& [name, value] : call.metadata) stream->context.AddMetadata(name, value);
@@ -312,7 +337,12 @@ Async<> Client::Impl::Stream(RawCall call, std::function<Async<>(std::string)> o
     Guard guard{stream};
     for (;;) {
       const bool more = co_await WaitFor<bool>([&](auto done, auto slot) {
-        if (slot.is_connected()) slot.assign([stream](asio::cancellation_type) { stream->context.TryCancel(); });
+        if (slot.is_connected()) {
+          slot.assign([stream](asio::cancellation_type) {
+            stream->cancelled = true;
+            stream->context.TryCancel();
+          });
+        }
         stream->Read(done);
       });
       if (!more) break;
@@ -328,7 +358,7 @@ Async<> Client::Impl::Stream(RawCall call, std::function<Async<>(std::string)> o
   const grpc::Status status = co_await WaitFor<grpc::Status>([&](auto done, auto) { stream->WhenDone(done); });
   if (!own.ok()) co_return own;
   if (status.ok()) co_return absl::OkStatus();
-  co_return cin::Translated(status, impl->peer);
+  co_return cin::Translated(status, impl->peer, stream->cancelled);
 }
 
 }  // namespace crm::rpc

@@ -25,6 +25,7 @@
 #include <list>
 #include <mutex>
 #include <optional>
+#include <thread>
 
 #include "common/base/error.h"
 #include "common/base/status.h"
@@ -143,6 +144,11 @@ absl::Status TooLarge() {
 absl::Status DeadlineOver() {
   return Error(absl::StatusCode::kDeadlineExceeded, type::v1::ERROR_REASON_DEADLINE_EXCEEDED,
                "The answer did not come in time. Send the request again, with the same idempotency key if it writes.");
+}
+
+absl::Status Draining() {
+  return Error(absl::StatusCode::kUnavailable, type::v1::ERROR_REASON_UNAVAILABLE,
+               "This server is being stopped. Send the request again; open a stream again where it ended.");
 }
 
 absl::Status NoSuchMethod(absl::string_view path) {
@@ -332,9 +338,9 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public std::enable_
     if (method_.streams) {
       call_.deadline = unlimited ? Clock::time_point::max() : Clock::now() + left;
     } else {
-      call_.deadline =
-          started_ + (unlimited ? Clock::duration(kDeadlineDefault)
-                                : std::min<Clock::duration>(left + (Clock::now() - started_), kDeadlineMax));
+      call_.deadline = started_ + (unlimited ? Clock::duration(core_->options.deadline_default)
+                                             : std::min<Clock::duration>(left + (Clock::now() - started_),
+                                                                         core_->options.deadline_max));
     }
   }
 
@@ -487,13 +493,11 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public std::enable_
       StartWrite(&reply_);
     });
     reply_.Clear();
-    if (!ok) co_return absl::CancelledError("the caller has gone");
+    if (!ok) {
+      cancelled_.store(true, std::memory_order_release);  // OnCancel may be a moment later
+      co_return absl::CancelledError("the caller has gone");
+    }
     co_return absl::OkStatus();
-  }
-
-  static absl::Status Draining() {
-    return Error(absl::StatusCode::kUnavailable, type::v1::ERROR_REASON_UNAVAILABLE,
-                 "This server is being stopped. Open the stream again where it ended.");
   }
 
   void LogFailure(const absl::Status& status) {
@@ -580,6 +584,7 @@ class Generic final : public grpc::CallbackGenericService {
     auto found = core_->methods.find(context->method());
     if (found == core_->methods.end()) return Refuse(context, core_->unknown, NoSuchMethod(context->method()));
     const Method& method = *found->second;
+    if (core_->draining.load(std::memory_order_acquire)) return Refuse(context, method, Draining());
     std::atomic<int>& count = method.streams ? core_->streams : core_->in_flight;
     const int max = method.streams ? core_->options.streams_max : core_->options.in_flight_max;
     if (count.fetch_add(1, std::memory_order_acq_rel) >= max) {
@@ -773,8 +778,17 @@ void Server::Drain(std::chrono::milliseconds patience) {
   impl_->drained = true;
   SetServing(false);
   impl_->core->draining = true;
-  const auto deadline = std::chrono::system_clock::now() + patience;
-  if (impl_->server) impl_->server->Shutdown(deadline);
+  // gRPC's Shutdown cancels what arrives while it closes connections; refusing first, with an answer that tells the
+  // caller to go elsewhere, leaves almost nothing to that moment.
+  const auto until = sin::Clock::now() + patience;
+  while ((impl_->core->in_flight > 0 || impl_->core->streams > 0) && sin::Clock::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  const auto left = std::max(until - sin::Clock::now(), sin::Clock::duration(0));
+  if (impl_->server) {
+    impl_->server->Shutdown(std::chrono::system_clock::now() +
+                            std::chrono::duration_cast<std::chrono::system_clock::duration>(left));
+  }
   if (impl_->health) impl_->health->Shutdown(std::chrono::system_clock::now());
 }
 

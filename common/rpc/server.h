@@ -35,6 +35,8 @@ struct ServerOptions {
   int in_flight_max = 256;
   // Streams open at once: each holds a few kilobytes and no thread.
   int streams_max = 4096;
+  std::chrono::milliseconds deadline_default{kDeadlineDefault};
+  std::chrono::milliseconds deadline_max{kDeadlineMax};
   // A connection is closed after this long, so that clients look up new servers; then the grace for what runs on it.
   std::chrono::seconds connection_age_max{300};
   std::chrono::seconds connection_grace{30};

@@ -1,5 +1,6 @@
 #include "common/rpc/wire.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_certificate_verifier.h>
@@ -17,6 +18,11 @@ void RouteLog() {
     gpr_set_log_function([](gpr_log_func_args* args) {
       obs::Log(args->severity == GPR_LOG_SEVERITY_DEBUG ? obs::Level::kDebug : obs::Level::kWarning, args->message,
                {{"source", "grpc"}});
+    });
+    // protobuf's are about bytes that it could not read, which we refuse with an answer of our own.
+    google::protobuf::SetLogHandler([](google::protobuf::LogLevel level, const char*, int, const std::string& text) {
+      obs::Log(level == google::protobuf::LOGLEVEL_FATAL ? obs::Level::kError : obs::Level::kDebug, text,
+               {{"source", "protobuf"}});
     });
     return true;
   }();

@@ -1,0 +1,1 @@
+set(deps crm_rpc crm_testing crm_test_protos)
