@@ -1,0 +1,1 @@
+set(deps crm_deal_pipeline_service)
