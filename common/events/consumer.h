@@ -10,7 +10,12 @@
 // The position's own guarded UPDATE sits in the same batch: a number seen is dropped, a number skipped is fetched from
 // the producer over gRPC (EventLog.ListEvents). Streams in Redis only make it fast; every 5 s and after any Redis error
 // the producers are asked for their heads. A failing event is tried 5 times (an error or a crash counts), then goes to
-// dead_letter and parks later events of the same record; the lane goes on.
+// dead_letter and parks later events of the same record; the lane goes on. An outage (UNAVAILABLE) is no event's fault:
+// the lane waits and tries again.
+//
+// An effect may be run several times before it commits once, so it changes nothing but its batch. While a tenant is
+// behind, up to 64 effects commit together; one that reads begins a transaction of its own, so that it sees what went
+// before.
 #pragma once
 
 #include <functional>
