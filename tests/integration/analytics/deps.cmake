@@ -1,0 +1,1 @@
+set(deps crm_analytics_service crm_testing)
