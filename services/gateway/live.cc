@@ -274,6 +274,11 @@ asio::awaitable<void> Live::Fill(LanePtr lane) {
     std::lock_guard lock(mutex_);
     if (!answer.ok()) {
       lane->filling = false;
+      if (answer.status().code() == absl::StatusCode::kUnimplemented && !lane->known) {  // a service without events
+        lane->known = true;
+        for (Stream* stream : lane->listeners) stream->position[lane->service] = 0;
+        Wake(*lane);
+      }
       co_return;
     }
     if (!lane->known) {
