@@ -603,6 +603,20 @@ absl::StatusOr<Condition> CompileFilter(const Call& call, const RecordTable& tab
   return condition;
 }
 
+bool ImpliesValue(const filter::Node& node, const record::Column& column) {
+  if (node.kind == filter::Node::Kind::kAnd) {
+    return std::any_of(node.children.begin(), node.children.end(),
+                       [&](const filter::Node& child) { return ImpliesValue(child, column); });
+  }
+  if (node.kind != filter::Node::Kind::kCompare) return false;
+  const auto& c = node.compare;
+  if (c.path.front() != column.field->name()) return false;
+  if (c.op == filter::Op::kNotEqual) return c.value.kind == filter::Value::Kind::kNull;
+  if (c.value.kind == filter::Value::Kind::kNull) return false;
+  // Of money, either part says that the other is there only together; the sum is what orders.
+  return c.path.size() == 1 || (column.member != nullptr && c.path[1] == column.member->name());
+}
+
 absl::StatusOr<std::vector<OrderColumn>> CompileOrder(const Call& call, const RecordTable& table,
                                                       absl::string_view order_by, absl::string_view default_order) {
   const auto& impl = table.impl();
@@ -629,7 +643,7 @@ absl::StatusOr<std::vector<OrderColumn>> CompileOrder(const Call& call, const Re
     if (static_cast<int>(order.size()) == kOrderFieldsMax) {
       return filter::ErrorAt(term, absl::StrCat("order_by takes at most ", kOrderFieldsMax, " fields"));
     }
-    order.push_back({column, term.descending});
+    order.push_back({column, term.descending, column->nullable});
     by_id = column->kind == record::Kind::kId;
   }
   if (!by_id) {

@@ -42,11 +42,15 @@ absl::StatusOr<Condition> CompileFilter(const Call& call, const RecordTable& tab
 struct OrderColumn {
   const record::Column* column = nullptr;
   bool descending = false;
+  bool nullable = false;  // rows of the list may lack it; then they come last
 };
 // The caller's order, or the table's own if `order_by` is empty. The last term is the id, in the direction of the one
 // before it, so that one index serves both.
 absl::StatusOr<std::vector<OrderColumn>> CompileOrder(const Call& call, const RecordTable& table,
                                                       absl::string_view order_by, absl::string_view default_order);
+
+// Whether every match has a value in the column: the filter compares it.
+bool ImpliesValue(const filter::Node& node, const record::Column& column);
 
 // Every name that a filter can begin with, sorted; for error texts and the schema.
 std::vector<std::string> FilterableFields(const RecordTable& table);

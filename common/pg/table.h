@@ -33,9 +33,9 @@
 // owner_id = the caller, TEAM is team_id among the caller's teams or OWN. Tables that are not owned leave the check to
 // the rpc's own access option.
 //
-// Indexes that lists want: (tenant_id, <order column>, id), both in the same direction; for a nullable column in
-// descending order `(tenant_id, c DESC NULLS LAST, id DESC)`; substrings (`:`) want gin (c gin_trgm_ops), prefixes
-// (c text_pattern_ops), nested messages and arrays gin (c) or gin (c jsonb_path_ops).
+// Indexes that lists want: (tenant_id, <order column>, id), which serves both directions, also where the column may be
+// NULL; substrings (`:`) want gin (tenant_id, c gin_trgm_ops), arrays gin (tenant_id, c) WHERE c <> '{}', nested
+// messages gin (c jsonb_path_ops).
 #pragma once
 
 #include <absl/time/time.h>

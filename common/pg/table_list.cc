@@ -89,13 +89,15 @@ absl::StatusOr<std::string> BindKey(const Column& column, const std::string& val
 }
 
 // Rows after a key, as conditions whose ranges are disjoint and follow each other in the list's order. Each is one
-// range of an index over the order's columns; a single OR over them would be none.
+// range of an index over the order's columns; a single OR over them would be none. In each range the first column is
+// set in all rows or in none.
 absl::StatusOr<std::vector<std::string>> RangesAfter(const Order& order, const PageKey& key, record::SqlBuilder& sql) {
   if (key.size() != order.size()) return absl::InternalError("a sealed page token has another number of values");
-  std::vector<std::string> values;
-  bool plain = true;
+  std::vector<std::string> names, values;
+  bool plain = true;  // after the first column, a row comparison says it all
   for (size_t i = 0; i < order.size(); ++i) {
-    plain = plain && key[i] && !order[i].column->nullable && order[i].descending == order[0].descending;
+    names.push_back(absl::StrCat("t.", order[i].column->name));
+    if (i > 0) plain = plain && key[i] && !order[i].nullable && order[i].descending == order[0].descending;
     if (!key[i]) {
       values.emplace_back();
       continue;
@@ -103,12 +105,17 @@ absl::StatusOr<std::vector<std::string>> RangesAfter(const Order& order, const P
     CRM_TRY(std::string value, BindKey(*order[i].column, *key[i], sql));
     values.push_back(std::move(value));
   }
-  std::vector<std::string> names;
-  for (const auto& by : order) names.push_back(absl::StrCat("t.", by.column->name));
+  const std::string no_first = names[0] + " IS NULL";
   if (plain) {
-    return std::vector<std::string>{absl::StrCat("(", absl::StrJoin(names, ", "), ")",
-                                                 order[0].descending ? " < " : " > ", "(", absl::StrJoin(values, ", "),
-                                                 ")")};
+    const auto after = [&](size_t from) {
+      return absl::StrCat("(", absl::StrJoin(names.begin() + from, names.end(), ", "), ")",
+                          order[0].descending ? " < " : " > ", "(",
+                          absl::StrJoin(values.begin() + from, values.end(), ", "), ")");
+    };
+    if (!key[0]) return std::vector<std::string>{absl::StrCat(no_first, " AND ", after(1))};
+    std::vector<std::string> ranges = {after(0)};
+    if (order[0].nullable) ranges.push_back(no_first);
+    return ranges;
   }
   std::vector<std::string> ranges;
   for (size_t depth = order.size(); depth-- > 0;) {
@@ -118,18 +125,20 @@ absl::StatusOr<std::vector<std::string>> RangesAfter(const Order& order, const P
       absl::StrAppend(&same, names[i], key[i] ? absl::StrCat(" = ", values[i]) : " IS NULL", " AND ");
     }
     ranges.push_back(absl::StrCat(same, names[depth], order[depth].descending ? " < " : " > ", values[depth]));
-    if (order[depth].column->nullable) ranges.push_back(absl::StrCat(same, names[depth], " IS NULL"));
+    if (order[depth].nullable) ranges.push_back(absl::StrCat(same, names[depth], " IS NULL"));
   }
   return ranges;
 }
 
-std::string OrderSql(const Order& order, absl::string_view alias) {
+// The order of the whole, or of a range of it.
+std::string OrderSql(const Order& order, absl::string_view alias, bool in_range) {
   std::vector<std::string> terms;
-  for (const auto& by : order) {
-    const auto& column = *by.column;
-    // Only where it says something: an index over a column that is never NULL does not match the longer form.
-    terms.push_back(absl::StrCat(alias, column.name, by.descending ? " DESC" : "",
-                                 by.descending && column.nullable ? " NULLS LAST" : ""));
+  for (size_t i = 0; i < order.size(); ++i) {
+    // NULLS LAST only where there is something to say: an index over (tenant_id, column, id), read backwards, has them
+    // first, and does not match.
+    const bool last = order[i].descending && order[i].nullable && !(in_range && i == 0);
+    terms.push_back(
+        absl::StrCat(alias, order[i].column->name, order[i].descending ? " DESC" : "", last ? " NULLS LAST" : ""));
   }
   return absl::StrJoin(terms, ", ");
 }
@@ -158,8 +167,13 @@ std::string Where(const Query& query, size_t table, absl::string_view range) {
 }
 
 // `columns` of every row, one page from the ranges on.
-std::string PageSql(const Query& query, const std::string& columns, const std::vector<std::string>& ranges) {
-  const std::string order = OrderSql(query.order, "t.");
+std::string PageSql(const Query& query, const std::string& columns, std::vector<std::string> ranges) {
+  const auto& first = query.order.front();
+  if (first.nullable && first.descending && ranges.size() == 1 && ranges.front().empty()) {
+    ranges = {absl::StrCat("t.", first.column->name, " IS NOT NULL"),
+              absl::StrCat("t.", first.column->name, " IS NULL")};
+  }
+  const std::string order = OrderSql(query.order, "t.", !ranges.front().empty());
   const std::string limit = absl::StrCat(" LIMIT ", query.page_size + 1);
   std::vector<std::string> arms;
   for (const auto& range : ranges) {
@@ -169,7 +183,8 @@ std::string PageSql(const Query& query, const std::string& columns, const std::v
     }
   }
   if (arms.size() == 1) return std::move(arms.front());
-  return absl::StrCat("(", absl::StrJoin(arms, ") UNION ALL ("), ") ORDER BY ", OrderSql(query.order, ""), limit);
+  return absl::StrCat("(", absl::StrJoin(arms, ") UNION ALL ("), ") ORDER BY ", OrderSql(query.order, "", false),
+                      limit);
 }
 
 // How many matches are sorted rather than met in the order's index: what takes a few milliseconds.
@@ -188,7 +203,7 @@ std::string CandidatesSql(const Query& query, const std::string& columns, const 
   const std::string limit = absl::StrCat(" LIMIT ", kCandidatesMax + 1);
   return absl::StrCat("WITH c AS MATERIALIZED (", absl::StrJoin(arms, " UNION ALL "), ") SELECT ", columns,
                       ", (SELECT count(*) FROM (SELECT 1 FROM c", limit, ") n) FROM (SELECT ", columns, " FROM c t",
-                      limit, ") t ORDER BY ", OrderSql(query.order, "t."), " LIMIT ", query.page_size + 1);
+                      limit, ") t ORDER BY ", OrderSql(query.order, "t.", false), " LIMIT ", query.page_size + 1);
 }
 
 bool TooMany(const RecordTable::Impl& impl, const Rows& candidates) {
@@ -248,6 +263,7 @@ absl::StatusOr<Query> Compile(const Call& call, const RecordTable& table, const 
     query.guessed = filter.guessed;
     conditions.push_back(std::move(filter.sql));
   }
+  for (auto& by : query.order) by.nullable = by.nullable && !ImpliesValue(node, *by.column);
   if (!conditions.empty()) query.conditions = absl::StrCat(" WHERE ", absl::StrJoin(conditions, " AND "));
 
   query.tables = {impl.view};

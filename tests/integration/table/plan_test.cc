@@ -83,7 +83,9 @@ TEST_F(PlanTest, ListsFollowTheirIndexes) {
   };
   uses({}, "thing_create_time");
   uses({.order_by = "create_time"}, "thing_create_time");
-  uses({.order_by = "due_date desc"}, "thing_due_date");
+  uses({.order_by = "due_date"}, "thing_due_date");
+  uses({.order_by = "due_date desc"}, "thing_due_date", true);
+  uses({.filter = "due_date > 2024-01-01", .order_by = "due_date desc"}, "thing_due_date");
   uses({.order_by = "nickname"}, "thing_nickname");
   uses({.filter = "owner_id = " + user_}, "thing_owner");
   uses({.filter = "status = s7"}, "thing_status", true);
@@ -154,7 +156,9 @@ TEST_F(PlanTest, APlanMadeForASmallTenantServesALargeOne) {
     std::string plan;
     for (const auto& row : session.exec("EXPLAIN (ANALYZE, TIMING OFF) EXECUTE page"))
       plan += std::string(row[0].c_str()) + "\n";
-    EXPECT_THAT(plan, Not(HasSubstr("Sort")));
+    // Of the big tenant no more is read than a page, and one more where the order has a part without values.
+    EXPECT_THAT(plan, HasSubstr("Index Scan"));
+    EXPECT_THAT(plan, Not(::testing::ContainsRegex("rows=(1[1-9][0-9]|[2-9][0-9][0-9]|[0-9]{4,}) loops")));
     EXPECT_THAT(plan, Not(HasSubstr("Seq Scan")));
   }
 }

@@ -48,7 +48,7 @@ CREATE TABLE thing (
 );
 COMMENT ON TABLE thing IS 'history deletable';
 CREATE INDEX thing_create_time ON thing (tenant_id, create_time, id);
-CREATE INDEX thing_due_date ON thing (tenant_id, due_date DESC NULLS LAST, id DESC);
+CREATE INDEX thing_due_date ON thing (tenant_id, due_date, id);
 CREATE INDEX thing_owner ON thing (tenant_id, owner_id, create_time, id);
 CREATE INDEX thing_status ON thing (tenant_id, status, id) WHERE status <> '';
 CREATE INDEX thing_tags ON thing USING gin (tenant_id, tags) WHERE tags <> '{}';
