@@ -108,10 +108,18 @@ class Process final : public Runtime {
     events::ConsumerOptions options;
     options.service = name_;
     options.producer = producer;
+    options.holder = Holder();
     options.asynchronous_commit = asynchronous_commit;
     subscriptions_.push_back(
         events::MakeConsumer(db(), *worker_db_, *redis_, events::MakeRpcSource(peer(producer)), options));
     subscribe(*subscriptions_.back());
+  }
+  // This replica among its service's others: the same after a restart, so that it takes its own leases up again at once
+  // instead of sharing with its dead self.
+  std::string Holder() const {
+    char host[256] = "";
+    gethostname(host, sizeof host - 1);
+    return absl::StrCat(host, " ", config_.listen());
   }
   void Own(const pg::RecordTable& table) override { tables_.push_back(&table); }
   void Job(const std::string& name, std::function<Async<>(Call)> body) override {
@@ -363,6 +371,7 @@ void Process::StartBackground() {
   if (db_) {
     events::RelayOptions options;
     options.service = name_;
+    options.holder = Holder();
     relay_ = std::make_unique<events::Relay>(*worker_db_, *redis_, options);
     Beside("relay", [this]() { return relay_->Run(); });
   }

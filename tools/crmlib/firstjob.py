@@ -112,6 +112,7 @@ class FirstJob:
             text = step()
             self.say(f"  {text} ({time.monotonic() - start:.1f} s)")
         self.facts["repeats"] = self.crm.repeats
+        self.crm.api.close()
         return self.facts
 
     # Steps: each answers the sentence that is printed.
@@ -278,6 +279,7 @@ class FirstJob:
         second = stranger.must("POST", self.form["submit_path"], filled)["lead_id"]
         leads = self.crm.get("/v1/leads")["leads"]
         self.crm.repeats += stranger.repeats
+        stranger.api.close()
         if first != second or len(leads) != 1:
             raise console.Failure(f"the form was posted twice and there are {len(leads)} leads ({first}, {second})", "report this: it must be one")
         self.lead = leads[0]
@@ -322,9 +324,14 @@ class FirstJob:
         self.facts["revenue"] = str(expected)
         return f"moved through the stages to won: the open live streams showed each change, the slowest after {slowest:.2f} s; revenue is {expected:,}"
 
+    def rows(self, group: str) -> list[dict]:
+        return self.crm.get("/v1/reports/revenue", group_by=f"GROUP_BY_{group}")["rows"]
+
     def check_reports(self) -> str:
         recount = self.crm.until(lambda: self.crm.post("/v1/reports:recount", {}, step=""), lambda answer: answer["equal"], "the recount equals the reports")
-        rows = {group: self.crm.get("/v1/reports/revenue", group_by=f"GROUP_BY_{group}")["rows"] for group in ("EMPLOYEE", "PRODUCT", "COUNTRY", "MONTH")}
+        # Countries come from the contact service's events, which are heard apart from the deals': only the visitor has none.
+        self.crm.until(lambda: self.rows("COUNTRY"), lambda rows: all(row["key"] or row["deal_count"] <= 1 for row in rows), "every company's country is known")
+        rows = {group: self.rows(group) for group in ("EMPLOYEE", "PRODUCT", "COUNTRY", "MONTH")}
         self.facts["report_rows"] = {group: len(found) for group, found in rows.items()}
         top = rows["EMPLOYEE"][0]
         return (f"recounted from the event logs: {len(recount['comparisons'])} projections are equal; {top['label']} sold most, "
