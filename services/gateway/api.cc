@@ -237,6 +237,8 @@ absl::Status Api::AddRoute(const pb::MethodDescriptor* method, const std::string
     }
   }
   route.etag_field = routes::Find(input, "etag", pb::FieldDescriptor::CPPTYPE_STRING);
+  if (const auto* id = routes::Find(input, "request_id", pb::FieldDescriptor::CPPTYPE_STRING))
+    route.request_id = id->number();
   route.request = factory_->GetPrototype(input);
   route.response = writer_->PlanOf(output);
   if (const auto* etag = routes::Find(output, "etag", pb::FieldDescriptor::CPPTYPE_STRING))

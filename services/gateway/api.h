@@ -45,9 +45,10 @@ struct RpcRoute {
   const google::protobuf::FieldDescriptor* body_field = nullptr;
   const google::protobuf::FieldDescriptor* mask_field = nullptr;  // update_mask, for PATCH
   const google::protobuf::FieldDescriptor* etag_field = nullptr;  // what If-Match goes to
-  int response_etag = 0;                                          // field number of the answer's etag; 0: none
-  const google::protobuf::FieldDescriptor* cookie = nullptr;      // the answer's cookie_secret, moved to Set-Cookie
-  std::shared_ptr<const RefNode> refs;                            // null: the answer refers to nothing
+  int request_id = 0;                                         // field number of the request's idempotency key; 0: none
+  int response_etag = 0;                                      // field number of the answer's etag; 0: none
+  const google::protobuf::FieldDescriptor* cookie = nullptr;  // the answer's cookie_secret, moved to Set-Cookie
+  std::shared_ptr<const RefNode> refs;                        // null: the answer refers to nothing
   std::set<std::string> ref_names;
 };
 

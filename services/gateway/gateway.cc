@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/error.h"
+#include "common/base/id.h"
 #include "common/base/status.h"
 #include "common/events/loop.h"
 #include "common/obs/log.h"
@@ -332,10 +333,19 @@ Async<HttpResponse> Gateway::ServeRpc(const HttpRequest& request, const RpcRoute
   rpc::RawCall raw;
   raw.method = route.full_name;
   raw.deadline = route.method->server_streaming() ? std::chrono::steady_clock::time_point::max() : call.deadline;
-  raw.metadata = rpc::Client::MetadataOf(call);
-  if (!call.idempotency_key.empty()) raw.metadata.emplace_back("idempotency-key", call.idempotency_key);
-  raw.retriable = route.read_only || !call.idempotency_key.empty();
   raw.request = std::move(read->bytes);
+  raw.retriable = route.read_only || !call.idempotency_key.empty();
+  if (!raw.retriable && route.request_id) {
+    // A write without a key gets one, so that a lost connection can be answered by sending it again.
+    if (edge::TextField(raw.request, route.request_id).empty()) call.idempotency_key = NewUuid(call.start).ToString();
+    raw.retriable = true;
+  }
+  auto metadata = [&call] {
+    auto out = rpc::Client::MetadataOf(call);
+    if (!call.idempotency_key.empty()) out.emplace_back("idempotency-key", call.idempotency_key);
+    return out;
+  };
+  raw.metadata = metadata();
   if (route.method->server_streaming()) {
     HttpResponse response = SseResponse();
     response.tenant_id = call.principal.tenant_id();
@@ -355,8 +365,7 @@ Async<HttpResponse> Gateway::ServeRpc(const HttpRequest& request, const RpcRoute
     if (renewed.ok()) {
       caller = *std::move(renewed);
       call.token = caller.token;
-      raw.metadata = rpc::Client::MetadataOf(call);
-      if (!call.idempotency_key.empty()) raw.metadata.emplace_back("idempotency-key", call.idempotency_key);
+      raw.metadata = metadata();
       bytes = co_await (*peer)->UnaryRaw(raw);
     }
   }
@@ -631,8 +640,7 @@ void Gateway::Finish(const HttpRequest& request, const Call& call, HttpResponse&
             {"ms", std::chrono::duration<double, std::milli>(time).count()},
             {"bytes_in", request.body.size()},
             {"bytes_out", response.body.size()},
-            {"tenant_id", response.tenant_id},
-            {"request_id", request.request_id}});
+            {"tenant", response.tenant_id}});
 }
 
 void Gateway::Count(const std::string& route, unsigned status, std::chrono::steady_clock::duration time) {
