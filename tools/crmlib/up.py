@@ -84,7 +84,6 @@ def seed(instance: Instance) -> None:
 
 def summary(instance: Instance, seconds: float) -> None:
     lines = [f"CRM is up after {console.duration(seconds)}: {instance.url}",
-             f"  API reference  {instance.url}/docs        OpenAPI  {instance.url}/openapi.json",
              f"  PostgreSQL     127.0.0.1:{instance.postgres_port} (tools/crm psql contact)   Redis  127.0.0.1:{instance.redis_port}",
              f"  logs           tools/crm logs [SERVICE] -f    metrics  http://127.0.0.1:{instance.metrics_port('contact')}/metrics (contact)"]
     known = session.credentials(instance)
