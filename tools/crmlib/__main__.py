@@ -19,7 +19,7 @@ COMMANDS = {
     "psql": ("psql", "[SERVICE | admin] [ARGS...] PostgreSQL as that service's role, or as the migration role"),
     "env": ("env", "print export lines (CRM_URL, CRM_TOKEN ...) for `eval`"),
     "test": ("test", "[--only REGEX] [--long] [--preset P] lint, build, then every test"),
-    "bench": ("bench", "[--json] measure against pgbench on the very SQL"),
+    "bench": ("bench", "[--json] [--quick] [--size N] measure against pgbench on the very SQL"),
     "demo": ("demo", "[DIR] the first job, step by step, on CSV files or on data of its own"),
     "deps": ("deps", "install what is missing"),
     "build": ("build", "[PRESET] [TARGET...] build; presets: dev, release, asan, tsan, plain"),
