@@ -9,7 +9,9 @@ int main(int argc, char** argv) {
     static analytics::Producers producers(analytics::Producers::Of({{"contact", &runtime.peer("contact")},
                                                                     {"deal_pipeline", &runtime.peer("deal_pipeline")},
                                                                     {"identity", &runtime.peer("identity")}}));
-    runtime.Serve(std::make_unique<analytics::ReportService>(runtime.db(), producers, live));
+    runtime.Serve(std::make_unique<analytics::ReportService>(
+        runtime.db(), producers, live,
+        [&runtime](std::function<void()> work) { return runtime.OffloadVoid(std::move(work)); }));
     // Projections: what a crash takes back, it takes back together with the position.
     constexpr bool kAsynchronousCommit = true;
     const auto hear = [&](const char* producer, auto subscribe) {

@@ -66,34 +66,30 @@ asio::awaitable<void> Producers::Ask(std::shared_ptr<State> state, Uuid tenant) 
   }
 }
 
-Async<> Producers::Replay(const Call& call, std::string producer, uint64_t up_to,
-                          std::function<absl::Status(const events::v1::Event&)> each) {
+Async<std::vector<events::v1::Event>> Producers::Next(const Call& call, std::string producer, uint64_t after,
+                                                      uint64_t up_to) {
   const auto source = state_->sources.find(producer);
   if (source == state_->sources.end()) co_return absl::InternalError("no producer is called " + producer);
-  uint64_t seq = 0;
-  while (seq < up_to) {
-    // As the service itself: a user's token opens no event log.
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(call.deadline - std::chrono::steady_clock::now());
-    Call own = events::OwnCall("analytics", "analytics.Recount", call.tenant(), left);
-    own.traceparent = call.traceparent;
-    events::v1::ListEventsRequest request;
-    request.set_tenant_id(TypeId("tenant", call.tenant()));
-    request.set_after_seq(seq);
-    request.set_limit(asking::kEventsMax);
-    CRM_CO_TRY(auto answer, co_await source->second->ListEvents(own, request));
-    const uint64_t before = seq;
-    for (const auto& event : answer.events()) {
-      if (event.seq() > up_to) break;
-      if (event.seq() != seq + 1) break;
-      CRM_CO_TRY(each(event));
-      ++seq;
-    }
-    if (seq == before) {
-      co_return absl::DataLossError(absl::StrCat(producer, " does not have its event ", seq + 1, " any more"));
-    }
+  // As the service itself: a user's token opens no event log.
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(call.deadline - std::chrono::steady_clock::now());
+  Call own = events::OwnCall("analytics", "analytics.Recount", call.tenant(), left);
+  own.traceparent = call.traceparent;
+  events::v1::ListEventsRequest request;
+  request.set_tenant_id(TypeId("tenant", call.tenant()));
+  request.set_after_seq(after);
+  request.set_limit(asking::kEventsMax);
+  CRM_CO_TRY(auto answer, co_await source->second->ListEvents(own, request));
+  std::vector<events::v1::Event> events;
+  for (auto& event : *answer.mutable_events()) {
+    if (event.seq() != after + 1 || event.seq() > up_to) break;
+    ++after;
+    events.push_back(std::move(event));
   }
-  co_return absl::OkStatus();
+  if (events.empty()) {
+    co_return absl::DataLossError(absl::StrCat(producer, " does not have its event ", after + 1, " any more"));
+  }
+  co_return events;
 }
 
 }  // namespace crm::analytics

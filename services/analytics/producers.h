@@ -5,11 +5,11 @@
 #include <absl/container/flat_hash_map.h>
 
 #include <chrono>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "common/base/async.h"
 #include "common/base/id.h"
@@ -29,9 +29,9 @@ class Producers {
   // nothing was; asks anew in the background at most once a second and tenant, on the caller's loop.
   asio::awaitable<bool> Ahead(Uuid tenant, Positions positions);
 
-  // Calls `each` with the producer's events of the tenant, numbers 1 to `up_to`, in order.
-  Async<> Replay(const Call& call, std::string producer, uint64_t up_to,
-                 std::function<absl::Status(const events::v1::Event&)> each);
+  // The next of a producer's events of the tenant, in order, after one number and up to another: some, or DATA_LOSS if
+  // the producer does not have them any more.
+  Async<std::vector<events::v1::Event>> Next(const Call& call, std::string producer, uint64_t after, uint64_t up_to);
 
  private:
   struct Known {

@@ -22,36 +22,58 @@ absl::Status TooLarge() {
                     {{"row_count_max", absl::StrCat(kRowsMax)}});
 }
 
+// The snapshot's rows; answers the positions that it was taken at.
+absl::StatusOr<std::map<std::string, uint64_t>> AddLiving(const pg::Rows& rows, Recount& recount) {
+  std::map<std::string, uint64_t> positions;
+  if (rows.size() > kRowsMax) return TooLarge();
+  for (int i = 0; i < rows.size(); ++i) {
+    const std::string table(rows.Text(i, 0));
+    std::string text(rows.Text(i, 1));
+    if (table != "position") {
+      recount.AddLiving(table, std::move(text));
+      continue;
+    }
+    const std::vector<std::string> parts = absl::StrSplit(text, kColumnEnd);
+    if (!absl::SimpleAtoi(parts.at(1), &positions[parts[0]])) return absl::InternalError("no position: " + text);
+  }
+  return positions;
+}
+
+absl::Status Apply(const std::vector<events::v1::Event>& events, Recount& recount) {
+  for (const auto& event : events) {
+    CRM_TRY(recount.Apply(event));
+  }
+  return recount.row_count() > kRowsMax ? TooLarge() : absl::OkStatus();
+}
+
 }  // namespace recounting
 
-// The living projections in one snapshot, then the producers' events up to the positions of that snapshot.
+// The living projections in one snapshot, then the producers' events up to the positions of that snapshot, page by
+// page.
 Async<v1::RecountReportsResponse> ReportService::RecountReports(Call& call, const v1::RecountReportsRequest&) {
   Recount recount;
-  std::map<std::string, uint64_t> positions;
+  std::function<void()> work;
+  absl::StatusOr<std::map<std::string, uint64_t>> positions;
   {
     CRM_CO_TRY(pg::Rows rows,
                co_await db_.Read(call, LivingStatement(), pg::Params().Int(recounting::kRowsMax + 1), pg::Work::kList));
-    if (rows.size() > recounting::kRowsMax) co_return recounting::TooLarge();
-    for (int i = 0; i < rows.size(); ++i) {
-      const std::string table(rows.Text(i, 0));
-      std::string text(rows.Text(i, 1));
-      if (table != "position") {
-        recount.AddLiving(table, std::move(text));
-        continue;
-      }
-      const std::vector<std::string> parts = absl::StrSplit(text, kColumnEnd);
-      if (!absl::SimpleAtoi(parts.at(1), &positions[parts[0]])) co_return absl::InternalError("no position: " + text);
+    work = [&] { positions = recounting::AddLiving(rows, recount); };
+    CRM_CO_TRY(co_await offload_(work));
+  }
+  if (!positions.ok()) co_return positions.status();
+  for (const auto& [producer, up_to] : *positions) {
+    for (uint64_t seq = 0; seq < up_to;) {
+      CRM_CO_TRY(auto events, co_await producers_.Next(call, producer, seq, up_to));
+      absl::Status applied;
+      work = [&] { applied = recounting::Apply(events, recount); };
+      CRM_CO_TRY(co_await offload_(work));
+      CRM_CO_TRY(applied);
+      seq = events.back().seq();
     }
   }
-  const std::function<absl::Status(const events::v1::Event&)> apply =
-      [&recount](const events::v1::Event& event) -> absl::Status {
-    CRM_TRY(recount.Apply(event));
-    return recount.row_count() > recounting::kRowsMax ? recounting::TooLarge() : absl::OkStatus();
-  };
-  for (const auto& [producer, seq] : positions) {
-    CRM_CO_TRY(co_await producers_.Replay(call, producer, seq, apply));
-  }
-  Recount::Result result = recount.Compare();
+  Recount::Result result;
+  work = [&] { result = recount.Compare(); };
+  CRM_CO_TRY(co_await offload_(work));
   if (!result.response.equal()) {
     obs::Log(obs::Level::kError, call, "projections differ from their recount",
              {{"examples", absl::StrJoin(result.examples, "; ")}});

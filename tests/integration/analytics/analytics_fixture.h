@@ -103,7 +103,10 @@ class AnalyticsTest : public ::testing::Test {
     for (const char* name : kNames) sources[name] = std::make_unique<StorySource>(shown_, name);
     producers_ = std::make_unique<Producers>(std::move(sources));
     live_ = std::make_unique<Live>();
-    service_ = std::make_unique<ReportService>(*db_, *producers_, *live_);
+    service_ = std::make_unique<ReportService>(*db_, *producers_, *live_, [](std::function<void()> work) -> Async<> {
+      work();
+      co_return absl::OkStatus();
+    });
     HearContact(ear_);
     HearDealPipeline(ear_, *db_);
     HearIdentity(ear_);
