@@ -242,7 +242,7 @@ bool MayDo(const Call& call, const RecordTable& table, const google::protobuf::M
 // else is cleared; their paths are added to `access.masked` if the message has it.
 void Mask(const Call& call, google::protobuf::Message& record);
 
-// Fills `access.can` with what the caller may do with the record: "update", "delete".
+// Fills `access.can` with what the caller may do with the record: "update", "delete", "administer".
 void FillAccess(const Call& call, const RecordTable& table, google::protobuf::Message& record);
 
 // Turns Once's ALREADY_EXISTS into one that names the existing record in the metadata `existing` and the field, by the

@@ -153,6 +153,7 @@ struct Query {
   std::string order_text;  // for the binding
   int page_size = 0;
   bool dynamic = false;  // with conditions of the caller's: planned for their values
+  bool scoped = false;   // to own or team: how many rows that leaves differs from caller to caller
   bool guessed = false;  // see Condition
 };
 
@@ -248,6 +249,7 @@ absl::StatusOr<Query> Compile(const Call& call, const RecordTable& table, const 
   if (scoped) {
     CRM_TRY(const record::Narrow narrow, impl.NarrowFor(call, type::v1::ACTION_READ));
     auto scope = impl.ScopeSql(narrow, static_cast<int>(query.sql.params().size()) + 1);
+    query.scoped = !scope.empty();
     if (!scope.empty()) conditions.push_back(std::move(scope));
     impl.AddScopeParams(call, narrow, query.sql.params());
   }
@@ -425,7 +427,7 @@ Async<PageInfo> ListInto(Db& db, const Call& call, const RecordTable& table, Lis
 
   Db::ReadOptions options;
   options.work = Work::kList;
-  options.force_custom_plan = query.dynamic;
+  options.force_custom_plan = query.dynamic || query.scoped;
   options.statement_timeout = kListTimeout;
   bool list_bound = true;
   if (call.deadline != std::chrono::steady_clock::time_point::max()) {

@@ -324,7 +324,7 @@ void FillAccess(const Call& call, const RecordTable& table, Message& record) {
   auto* access = record::AccessOf(record);
   if (access == nullptr) return;
   access->clear_can();
-  for (const auto action : {type::v1::ACTION_UPDATE, type::v1::ACTION_DELETE}) {
+  for (const auto action : {type::v1::ACTION_UPDATE, type::v1::ACTION_DELETE, type::v1::ACTION_ADMINISTER}) {
     const bool granted = call.ScopeOf(table.prefix(), action) != type::v1::SCOPE_UNSPECIFIED;
     if (granted && MayDo(call, table, record, action)) access->add_can(std::string(record::ActionName(action)));
   }
