@@ -18,6 +18,7 @@
 #include <cstdio>
 #include <future>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -51,6 +52,9 @@ constexpr auto kProbeEvery = std::chrono::seconds(1);
 constexpr auto kProbeEarly = std::chrono::milliseconds(100);
 // The database has not answered for this long: not ready.
 constexpr auto kProbeMax = std::chrono::seconds(5);
+// How soon the health service follows; at a start it shall not wait.
+constexpr Steady::duration kPublishEvery = std::chrono::milliseconds(500);
+constexpr auto kPublishEarly = std::chrono::milliseconds(20);
 constexpr auto kJobAgain = std::chrono::seconds(1);
 constexpr auto kDrainDefault = std::chrono::seconds(10);
 // What relay, consumers and jobs get to finish what they have in hand.
@@ -90,6 +94,7 @@ class Process final : public Runtime {
   }
   redis::Client& redis() override { return *redis_; }
   rpc::Client& peer(const std::string& service) override {
+    std::lock_guard lock(peers_mutex_);
     auto& client = peers_[service];
     if (!client) {
       auto address = config_.peers().find(service);
@@ -207,6 +212,7 @@ class Process final : public Runtime {
   std::unique_ptr<OffloadPool> pool_;
   std::unique_ptr<pg::Db> db_, worker_db_;
   std::unique_ptr<redis::Client> redis_;
+  std::mutex peers_mutex_;
   std::map<std::string, std::unique_ptr<rpc::Client>> peers_;
   std::unique_ptr<rpc::TokenVerifier> verifier_;
   Grants grants_;
@@ -432,7 +438,7 @@ asio::awaitable<void> Process::Publish() {
         obs::Log(obs::Level::kWarning, "not ready", {{"why", why}});
       }
     }
-    const bool on = co_await SleepFor(std::chrono::milliseconds(50));
+    const bool on = co_await SleepFor(was ? kPublishEvery : Steady::duration(kPublishEarly));
     if (!on) co_return;
   }
 }

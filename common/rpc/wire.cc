@@ -6,6 +6,10 @@
 #include <grpcpp/security/tls_certificate_verifier.h>
 #include <grpcpp/security/tls_credentials_options.h>
 
+#include <map>
+#include <mutex>
+#include <vector>
+
 #include "common/obs/log.h"
 #include "common/rpc/status.h"
 
@@ -78,6 +82,20 @@ namespace {
 
 namespace tls = grpc::experimental;
 
+// One watcher, and one thread, per set of files; kept until the process ends, as gRPC's threads may look at it until
+// then.
+std::shared_ptr<tls::FileWatcherCertificateProvider> Watched(const std::string& ca_file, const std::string& cert_file,
+                                                             const std::string& key_file) {
+  static std::mutex mutex;
+  static auto* watched = new std::map<std::vector<std::string>, std::shared_ptr<tls::FileWatcherCertificateProvider>>();
+  std::lock_guard lock(mutex);
+  auto& provider = (*watched)[{ca_file, cert_file, key_file}];
+  if (!provider) {
+    provider = std::make_shared<tls::FileWatcherCertificateProvider>(key_file, cert_file, ca_file, kTlsRefreshSeconds);
+  }
+  return provider;
+}
+
 // The chain has been verified against the CA; this asks whether it is the service that was called.
 class PeerVerifier final : public tls::ExternalCertificateVerifier {
  public:
@@ -101,8 +119,7 @@ class PeerVerifier final : public tls::ExternalCertificateVerifier {
 
 std::shared_ptr<grpc::ServerCredentials> ServerCredentials(const std::string& ca_file, const std::string& cert_file,
                                                            const std::string& key_file) {
-  auto provider =
-      std::make_shared<tls::FileWatcherCertificateProvider>(key_file, cert_file, ca_file, kTlsRefreshSeconds);
+  auto provider = Watched(ca_file, cert_file, key_file);
   tls::TlsServerCredentialsOptions options(provider);
   options.watch_root_certs();
   options.watch_identity_key_cert_pairs();
@@ -112,8 +129,7 @@ std::shared_ptr<grpc::ServerCredentials> ServerCredentials(const std::string& ca
 
 std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials(const std::string& ca_file, const std::string& cert_file,
                                                              const std::string& key_file, const std::string& peer) {
-  auto provider =
-      std::make_shared<tls::FileWatcherCertificateProvider>(key_file, cert_file, ca_file, kTlsRefreshSeconds);
+  auto provider = Watched(ca_file, cert_file, key_file);
   tls::TlsChannelCredentialsOptions options;
   options.set_certificate_provider(provider);
   options.watch_root_certs();
