@@ -11,8 +11,8 @@ if(CRM_SANITIZE)
   add_link_options(-fsanitize=${CRM_SANITIZE})
 endif()
 
-# g++ 12 has a coroutine diagnostic that misfires on awaitables held in structs.
-add_compile_options(-Wno-mismatched-new-delete)
+# Two diagnostics of g++ 12 that misfire: on awaitables held in structs, and on lambdas in coroutine frames of unity builds.
+add_compile_options(-Wno-mismatched-new-delete -Wno-subobject-linkage)
 
 find_program(CCACHE ccache)
 if(CCACHE)

@@ -28,6 +28,7 @@
 #include "common/app/offload.h"
 #include "common/app/refs.h"
 #include "common/base/failpoint.h"
+#include "common/base/status.h"
 #include "common/events/event_log.h"
 #include "common/events/relay.h"
 #include "common/events/subscription.h"
@@ -35,6 +36,7 @@
 #include "common/obs/metrics.h"
 #include "common/obs/trace.h"
 #include "common/pg/migrate.h"
+#include "common/pg/table.h"
 #include "common/redis/client.h"
 #include "common/rpc/server.h"
 #include "common/rpc/token.h"
@@ -118,6 +120,13 @@ class Process final : public Runtime {
     subscriptions_.push_back(
         events::MakeConsumer(db(), *worker_db_, *redis_, events::MakeRpcSource(peer(producer)), options));
     subscribe(*subscriptions_.back());
+  }
+  // The stored reply to a repeated write, as its reader may see it.
+  Async<bool> KeptReply(const Call& call, google::protobuf::Message& reply) {
+    CRM_CO_TRY(const auto bytes, co_await db_->KeptReply(call));
+    if (!bytes || !reply.ParseFromString(*bytes)) co_return false;
+    pg::Mask(call, reply);
+    co_return true;
   }
   // This replica among its service's others: the same after a restart, so that it takes its own leases up again at once
   // instead of sharing with its dead self.
@@ -288,6 +297,8 @@ void Process::StartServing() {
   options.cert_file = config_.tls().cert_file();
   options.key_file = config_.tls().key_file();
   if (config_.in_flight_max() > 0) options.in_flight_max = config_.in_flight_max();
+  if (db_)
+    options.kept_reply = [this](const Call& call, google::protobuf::Message& reply) { return KeptReply(call, reply); };
   server_ = std::make_unique<rpc::Server>(options, executors_, *authenticator_);
   if (db_ && !services_.empty()) {
     std::vector<events::Subscription*> heard;

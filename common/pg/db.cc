@@ -202,6 +202,13 @@ Async<std::string> Db::OnceBytes(const Call& call, Batch batch, std::string repl
   co_return std::string(kept.Bytes(0, 2));
 }
 
+Async<std::optional<std::string>> Db::KeptReply(const Call& call) {
+  if (call.tenant().IsNil() || call.idempotency_key.empty()) co_return std::nullopt;
+  CRM_CO_TRY(Rows kept, co_await Read(call, store::kKept, Params().Text(call.idempotency_key)));
+  if (kept.empty() || kept.Text(0, 0) != call.method || kept.Bytes(0, 1) != call.body_hash) co_return std::nullopt;
+  co_return std::string(kept.Bytes(0, 2));
+}
+
 namespace store {
 
 // A connection of one's own for the time of a transaction. Left in the middle, e.g. because the caller went away, it is

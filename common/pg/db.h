@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -77,6 +78,10 @@ class Db {
   auto Once(const Call& call, Build build) -> Async<std::decay_t<decltype(*build(std::declval<Batch&>()))>>;
   // ... when the batch is ready, with the reply beside it.
   Async<std::string> OnceBytes(const Call& call, Batch batch, std::string reply);
+
+  // The reply that this call's idempotency key already has, from the same request; nullopt if it has none. For handlers
+  // that fail because what they were asked for is done: the first answer got lost on its way.
+  Async<std::optional<std::string>> KeptReply(const Call& call);
 
   // A write without idempotency row, for consumers and jobs, whose own guards make repeating harmless.
   Async<std::vector<Rows>> Write(const Call& call, Batch batch);

@@ -456,6 +456,8 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public std::enable_
     for (int lost = 0;; ++lost) {
       absl::StatusOr<std::unique_ptr<Message>> reply = co_await method_.handler->unary(call_, *message_);
       if (reply.ok()) co_return Fill(**reply);
+      const bool answered_before = co_await Kept(reply.status());
+      if (answered_before) co_return Fill(*kept_);
       if (!IsLostRace(reply.status())) co_return reply.status();
       if (call_.has_etag) {
         co_return Error(absl::StatusCode::kAborted, type::v1::ERROR_REASON_ETAG_MISMATCH,
@@ -465,6 +467,19 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public std::enable_
       if (lost >= kLostRacesMax || Clock::now() >= call_.deadline) co_return reply.status();
       method_.lost_races->Add();
     }
+  }
+
+  // Whether a write that failed has been answered before, under the same key. What fails for want of something (rights,
+  // a database, time) is not looked up.
+  asio::awaitable<bool> Kept(absl::Status status) {
+    const bool state = absl::IsFailedPrecondition(status) || absl::IsAborted(status) || absl::IsNotFound(status) ||
+                       absl::IsAlreadyExists(status) || absl::IsInvalidArgument(status);
+    if (!state || !core_->options.kept_reply || method_.reads) co_return false;
+    std::unique_ptr<Message> reply(method_.handler->response->New());
+    const absl::StatusOr<bool> found = co_await core_->options.kept_reply(call_, *reply);
+    if (!found.ok() || !*found) co_return false;
+    kept_ = std::move(reply);
+    co_return true;
   }
 
   absl::Status Fill(const Message& message) {
@@ -549,6 +564,7 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public std::enable_
   std::shared_ptr<Reactor> self_;
   grpc::ByteBuffer request_, reply_;
   std::unique_ptr<Message> message_;
+  std::unique_ptr<Message> kept_;  // the first answer to a repeated write
   std::string authorization_, key_;
   Call call_;
   Shard* shard_ = nullptr;

@@ -6,11 +6,13 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "common/base/async.h"
+#include "common/base/call.h"
 #include "common/rpc/access.h"
 #include "common/rpc/service.h"
 
@@ -40,6 +42,11 @@ struct ServerOptions {
   // A connection is closed after this long, so that clients look up new servers; then the grace for what runs on it.
   std::chrono::seconds connection_age_max{300};
   std::chrono::seconds connection_grace{30};
+  // Looks for the first answer to a write that was repeated under its key and now fails, because what it asks for is
+  // done
+  // ("the deal is already in Won"). Fills `reply` and answers true if there is one. Without it such a repeat gets the
+  // error.
+  std::function<Async<bool>(const Call& call, google::protobuf::Message& reply)> kept_reply;
 };
 
 // What the server holds a service to: every rpc of the descriptor has a handler of its kind with its types and an
