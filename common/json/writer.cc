@@ -1,4 +1,3 @@
-#include <absl/container/flat_hash_map.h>
 #include <absl/container/inlined_vector.h>
 #include <absl/strings/escaping.h>
 #include <absl/strings/str_cat.h>
@@ -7,27 +6,21 @@
 #include <array>
 #include <bit>
 #include <charconv>
-#include <cstring>
-#include <mutex>
-#include <shared_mutex>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include "common/json/json.h"
+#include "common/json/plan.h"
 #include "common/json/text.h"
+#include "common/json/wire.h"
 
 namespace crm::json {
 namespace writing {
 
-namespace pb = google::protobuf;
-using pb::Descriptor;
-using pb::EnumDescriptor;
-using pb::FieldDescriptor;
-
-// Messages in messages; protobuf's own parser stops at 100 too.
-constexpr int kWireDepthMax = 100;
-// Field numbers up to here are looked up in an array.
-constexpr uint32_t kDenseNumberMax = 256;
-
-enum WireType : uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kGroupStart = 3, kGroupEnd = 4, kFixed32 = 5 };
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+using Plan = Writer::Plan;
 
 // ---- strings ----
 
@@ -76,264 +69,11 @@ bool AppendChecked(absl::string_view text, std::string& out) {
   if (i == text.size()) {
     out.append(text.data(), text.size());
   } else {
-    if (!pb::internal::IsStructurallyValidUTF8(text.data(), static_cast<int>(text.size()))) return false;
+    if (!google::protobuf::internal::IsStructurallyValidUTF8(text.data(), static_cast<int>(text.size()))) return false;
     AppendEscaped(text, out);
   }
   out += '"';
   return true;
-}
-
-// ---- plans ----
-
-struct EnumPlan {
-  bool is_null = false;            // google.protobuf.NullValue
-  std::vector<std::string> dense;  // by number from 0; empty: no such value
-  absl::flat_hash_map<int32_t, std::string> sparse;
-
-  explicit EnumPlan(const EnumDescriptor* type) : is_null(type->full_name() == "google.protobuf.NullValue") {
-    for (int i = type->value_count() - 1; i >= 0; --i) {  // backwards: of aliases the first one wins
-      const auto* value = type->value(i);
-      const std::string quoted = absl::StrCat("\"", value->name(), "\"");
-      if (value->number() >= 0 && value->number() < static_cast<int>(kDenseNumberMax)) {
-        if (dense.size() <= static_cast<std::size_t>(value->number())) dense.resize(value->number() + 1);
-        dense[value->number()] = quoted;
-      } else {
-        sparse[value->number()] = quoted;
-      }
-    }
-  }
-  void Append(int32_t number, std::string& out) const {
-    if (is_null) {
-      out += "null";
-    } else if (number >= 0 && static_cast<std::size_t>(number) < dense.size() && !dense[number].empty()) {
-      out += dense[number];
-    } else if (auto it = sparse.find(number); it != sparse.end()) {
-      out += it->second;
-    } else {
-      absl::StrAppend(&out, number);
-    }
-  }
-};
-
-struct FieldPlan {
-  const FieldDescriptor* field;
-  uint32_t number;
-  FieldDescriptor::Type type;
-  WireType wire_type;
-  bool repeated;
-  bool map;
-  bool packable;
-  bool presence;       // absent is not printed
-  int oneof;           // index of the oneof, -1
-  std::string member;  // `,"name":`
-  std::string zero;    // the JSON of its default
-  std::string absent;  // `,"name":` with what an absent one prints; empty if nothing
-  const Writer::Plan* message = nullptr;
-  std::unique_ptr<EnumPlan> enum_type;
-};
-
-WireType WireTypeOf(FieldDescriptor::Type type) {
-  switch (type) {
-    case FieldDescriptor::TYPE_DOUBLE:
-    case FieldDescriptor::TYPE_FIXED64:
-    case FieldDescriptor::TYPE_SFIXED64:
-      return kFixed64;
-    case FieldDescriptor::TYPE_FLOAT:
-    case FieldDescriptor::TYPE_FIXED32:
-    case FieldDescriptor::TYPE_SFIXED32:
-      return kFixed32;
-    case FieldDescriptor::TYPE_STRING:
-    case FieldDescriptor::TYPE_BYTES:
-    case FieldDescriptor::TYPE_MESSAGE:
-      return kBytes;
-    case FieldDescriptor::TYPE_GROUP:
-      return kGroupStart;
-    default:
-      return kVarint;
-  }
-}
-
-}  // namespace writing
-
-struct Writer::Plan {
-  const google::protobuf::Descriptor* type;
-  google::protobuf::Descriptor::WellKnownType known;
-  std::vector<writing::FieldPlan> fields;  // in the proto's order
-  std::vector<int16_t> dense;              // field number -> index, -1
-  absl::flat_hash_map<uint32_t, int> sparse;
-
-  int IndexOf(uint32_t number) const {
-    if (number < dense.size()) return dense[number];
-    if (sparse.empty()) return -1;
-    auto it = sparse.find(number);
-    return it == sparse.end() ? -1 : it->second;
-  }
-  bool object() const {
-    return known == google::protobuf::Descriptor::WELLKNOWNTYPE_UNSPECIFIED ||
-           known == google::protobuf::Descriptor::WELLKNOWNTYPE_ANY ||
-           known == google::protobuf::Descriptor::WELLKNOWNTYPE_STRUCT;
-  }
-};
-
-struct Writer::Impl {
-  const google::protobuf::DescriptorPool* pool;
-  std::shared_mutex mutex;
-  absl::flat_hash_map<const google::protobuf::Descriptor*, std::unique_ptr<Plan>> plans;
-
-  // With the mutex held for writing; types may contain themselves, so a plan is known before it is complete.
-  const Plan* Compile(const google::protobuf::Descriptor* type);
-};
-
-const Writer::Plan* Writer::Impl::Compile(const google::protobuf::Descriptor* type) {
-  using namespace writing;
-  auto [it, added] = plans.try_emplace(type);
-  if (!added) return it->second.get();
-  it->second = std::make_unique<Plan>();
-  Plan* plan = it->second.get();  // `it` does not survive the recursion
-  plan->type = type;
-  plan->known = type->well_known_type();
-  plan->fields.reserve(type->field_count());
-  for (int i = 0; i < type->field_count(); ++i) {
-    const FieldDescriptor* field = type->field(i);
-    if (field->type() == FieldDescriptor::TYPE_GROUP) continue;  // proto2 alone has them; never ours
-    FieldPlan& out = plan->fields.emplace_back();
-    out.field = field;
-    out.number = field->number();
-    out.type = field->type();
-    out.wire_type = WireTypeOf(field->type());
-    out.repeated = field->is_repeated();
-    out.map = field->is_map();
-    out.packable = field->is_packable();
-    out.presence = !field->is_repeated() && field->has_presence();
-    const auto* oneof = field->real_containing_oneof();
-    out.oneof = oneof == nullptr ? -1 : oneof->index();
-    out.member = absl::StrCat(",\"", field->name(), "\":");
-    if (field->message_type() != nullptr) out.message = Compile(field->message_type());
-    if (field->enum_type() != nullptr) out.enum_type = std::make_unique<EnumPlan>(field->enum_type());
-    switch (field->cpp_type()) {
-      case FieldDescriptor::CPPTYPE_INT64:
-      case FieldDescriptor::CPPTYPE_UINT64:
-        out.zero = "\"0\"";
-        break;
-      case FieldDescriptor::CPPTYPE_BOOL:
-        out.zero = "false";
-        break;
-      case FieldDescriptor::CPPTYPE_STRING:
-        out.zero = "\"\"";
-        break;
-      case FieldDescriptor::CPPTYPE_ENUM:
-        out.enum_type->Append(field->default_value_enum()->number(), out.zero);
-        break;
-      case FieldDescriptor::CPPTYPE_MESSAGE:
-        break;
-      default:
-        out.zero = "0";
-    }
-    if (out.map) {
-      out.absent = out.member + "{}";
-    } else if (out.repeated) {
-      out.absent = out.member + "[]";
-    } else if (!out.presence) {
-      out.absent = out.member + out.zero;
-    }
-    const int index = static_cast<int>(plan->fields.size()) - 1;
-    if (out.number < kDenseNumberMax) {
-      if (plan->dense.size() <= out.number) plan->dense.resize(out.number + 1, -1);
-      plan->dense[out.number] = static_cast<int16_t>(index);
-    } else {
-      plan->sparse[out.number] = index;
-    }
-  }
-  return plan;
-}
-
-namespace writing {
-
-using Plan = Writer::Plan;
-
-// ---- wire ----
-
-// Where a field stands in the bytes. A repeated field is the run from its first to its last occurrence, which may have
-// other fields in between.
-struct Slot {
-  uint32_t count = 0;
-  uint64_t value = 0;          // the last one's, for numbers
-  const char* data = nullptr;  // the last one's, for bytes
-  std::size_t size = 0;
-  const char* first = nullptr;  // the first one's tag
-  const char* last = nullptr;   // after the last one
-
-  absl::string_view bytes() const { return absl::string_view(data, size); }
-};
-
-// Reads a varint; null if it is cut or longer than ten bytes.
-inline const char* TakeVarint(const char* p, const char* end, uint64_t& value) {
-  if (p < end && static_cast<signed char>(*p) >= 0) {
-    value = static_cast<unsigned char>(*p);
-    return p + 1;
-  }
-  value = 0;
-  for (int shift = 0; shift < 70 && p < end; shift += 7) {
-    const auto byte = static_cast<unsigned char>(*p++);
-    value |= static_cast<uint64_t>(byte & 0x7F) << shift;
-    if (byte < 0x80) return p;
-  }
-  return nullptr;
-}
-
-// A tag is a varint of 32 bits: protobuf's parser drops what a fifth byte has beyond them, and so do we.
-inline const char* TakeTag(const char* p, const char* end, uint32_t& tag) {
-  constexpr std::ptrdiff_t kBytesMax = 5;
-  uint64_t value = 0;
-  const char* const after = TakeVarint(p, end, value);
-  tag = static_cast<uint32_t>(value);
-  return after == nullptr || after - p > kBytesMax || tag >> 3 == 0 ? nullptr : after;
-}
-
-template <typename T>
-inline const char* TakeFixed(const char* p, const char* end, uint64_t& value) {
-  if (end - p < static_cast<std::ptrdiff_t>(sizeof(T))) return nullptr;
-  static_assert(std::endian::native == std::endian::little);
-  T fixed;
-  std::memcpy(&fixed, p, sizeof fixed);
-  value = fixed;
-  return p + sizeof fixed;
-}
-
-inline const char* TakeBytes(const char* p, const char* end, const char*& data, std::size_t& size) {
-  uint64_t length = 0;
-  p = TakeVarint(p, end, length);
-  if (p == nullptr || length > static_cast<uint64_t>(end - p)) return nullptr;
-  data = p;
-  size = length;
-  return p + length;
-}
-
-// Takes a value of any wire type; groups are skipped whole.
-const char* TakeValue(const char* p, const char* end, uint32_t tag, Slot& slot, int depth) {
-  switch (tag & 7) {
-    case kVarint:
-      return TakeVarint(p, end, slot.value);
-    case kFixed64:
-      return TakeFixed<uint64_t>(p, end, slot.value);
-    case kFixed32:
-      return TakeFixed<uint32_t>(p, end, slot.value);
-    case kBytes:
-      return TakeBytes(p, end, slot.data, slot.size);
-    case kGroupStart:
-      if (depth >= kWireDepthMax) return nullptr;
-      for (;;) {
-        uint32_t inner = 0;
-        p = TakeTag(p, end, inner);
-        if (p == nullptr) return nullptr;
-        if ((inner & 7) == kGroupEnd) return inner >> 3 == tag >> 3 ? p : nullptr;
-        Slot ignored;
-        p = TakeValue(p, end, inner, ignored, depth + 1);
-        if (p == nullptr) return nullptr;
-      }
-    default:
-      return nullptr;
-  }
 }
 
 // ---- writing ----
@@ -782,73 +522,7 @@ auto WithWriterFor(const google::protobuf::Message& message, Use use) {
   return use(writer);
 }
 
-// The slot that the value would have had on the wire. Text and messages are kept in `bytes`.
-Slot SlotOf(const google::protobuf::Message& message, const FieldDescriptor* field, int index, std::string& bytes) {
-  const auto* reflection = message.GetReflection();
-  const bool repeated = field->is_repeated();
-  Slot slot;
-  slot.count = 1;
-  auto take = [&](auto value) {
-    if constexpr (std::is_same_v<decltype(value), double>) {
-      slot.value = std::bit_cast<uint64_t>(value);
-    } else if constexpr (std::is_same_v<decltype(value), float>) {
-      slot.value = std::bit_cast<uint32_t>(value);
-    } else {
-      slot.value = static_cast<uint64_t>(value);
-    }
-  };
-  const bool zigzag = field->type() == FieldDescriptor::TYPE_SINT32 || field->type() == FieldDescriptor::TYPE_SINT64;
-  switch (field->cpp_type()) {
-#define CRM_TAKE(CPPTYPE, Name)                                                                                    \
-  case FieldDescriptor::CPPTYPE:                                                                                   \
-    take(repeated ? reflection->GetRepeated##Name(message, field, index) : reflection->Get##Name(message, field)); \
-    break;
-    CRM_TAKE(CPPTYPE_INT32, Int32)
-    CRM_TAKE(CPPTYPE_INT64, Int64)
-    CRM_TAKE(CPPTYPE_UINT32, UInt32)
-    CRM_TAKE(CPPTYPE_UINT64, UInt64)
-    CRM_TAKE(CPPTYPE_DOUBLE, Double)
-    CRM_TAKE(CPPTYPE_FLOAT, Float)
-    CRM_TAKE(CPPTYPE_BOOL, Bool)
-    CRM_TAKE(CPPTYPE_ENUM, EnumValue)
-#undef CRM_TAKE
-    case FieldDescriptor::CPPTYPE_STRING:
-      bytes = repeated ? reflection->GetRepeatedStringReference(message, field, index, &bytes)
-                       : reflection->GetStringReference(message, field, &bytes);
-      break;
-    case FieldDescriptor::CPPTYPE_MESSAGE:
-      (repeated ? reflection->GetRepeatedMessage(message, field, index) : reflection->GetMessage(message, field))
-          .SerializePartialToString(&bytes);
-      break;
-  }
-  if (zigzag) {
-    const auto value = static_cast<int64_t>(slot.value);
-    slot.value = (static_cast<uint64_t>(value) << 1) ^ static_cast<uint64_t>(value >> 63);
-  }
-  slot.data = bytes.data();
-  slot.size = bytes.size();
-  return slot;
-}
-
 }  // namespace writing
-
-Writer::Writer(const google::protobuf::DescriptorPool* pool) : impl_(std::make_unique<Impl>()) { impl_->pool = pool; }
-Writer::~Writer() = default;
-
-const Writer& Writer::Generated() {
-  static const auto* writer = new Writer(google::protobuf::DescriptorPool::generated_pool());
-  return *writer;
-}
-
-const Writer::Plan* Writer::PlanOf(const google::protobuf::Descriptor* type) const {
-  {
-    std::shared_lock lock(impl_->mutex);
-    auto it = impl_->plans.find(type);
-    if (it != impl_->plans.end()) return it->second.get();
-  }
-  std::unique_lock lock(impl_->mutex);
-  return impl_->Compile(type);
-}
 
 absl::Status Writer::Append(const Plan* plan, absl::string_view wire, std::string& out, absl::string_view extra) const {
   if (!extra.empty() && !plan->object()) {
