@@ -3,257 +3,36 @@
 #include <absl/strings/ascii.h>
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
-#include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
-#include <rapidjson/document.h>
-#include <rapidjson/error/en.h>
-#include <rapidjson/reader.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
+#include <memory>
+#include <optional>
+#include <string>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "common/base/error.h"
 #include "common/base/status.h"
 #include "common/json/json.h"
+#include "common/json/parse.h"
 #include "common/json/text.h"
+#include "common/json/violations.h"
 
 namespace crm::json {
 namespace reading {
 
 using google::protobuf::Descriptor;
-using google::protobuf::EnumDescriptor;
 using google::protobuf::EnumValueDescriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
-using type::v1::ERROR_REASON_BODY_INVALID;
 using type::v1::ERROR_REASON_FIELD_INVALID;
 using type::v1::ERROR_REASON_FIELD_UNKNOWN;
-using type::v1::ERROR_REASON_TOO_LARGE;
-
-// ---- violations ----
-
-// Where in the message we are: a list up the stack, made into text only for an error. Null is the top.
-struct Path {
-  const Path* parent = nullptr;
-  absl::string_view name;  // a field, or a map's key
-  int index = -1;          // of an element; then there is no name
-  bool key = false;
-};
-
-// Whether a name can stand in a path as it is; what a caller made up may hold anything.
-bool Plain(const Path& path) {
-  constexpr std::size_t kKeyMax = 64, kNameMax = 256;
-  return !path.name.empty() && path.name.size() <= (path.key ? kKeyMax : kNameMax) &&
-         std::all_of(path.name.begin(), path.name.end(), [&](char c) {
-           return absl::ascii_isalnum(c) || c == '_' || (!path.key && (c == '.' || c == '@'));
-         });
-}
-
-std::string Rendered(const Path* path) {
-  if (path == nullptr) return "";
-  std::string text = Rendered(path->parent);
-  if (path->index >= 0) {
-    absl::StrAppend(&text, "[", path->index, "]");
-  } else if (!Plain(*path)) {
-    absl::StrAppend(&text, "[", text::Quoted(path->name), "]");
-  } else {
-    absl::StrAppend(&text, text.empty() ? "" : ".", path->name);
-  }
-  return text;
-}
-
-class Violations {
- public:
-  void Add(const Path* path, Reason reason, std::string description) {
-    if (count_++ == 0) reason_ = reason;
-    if (listed_.size() < kViolationsMax) listed_.push_back({Rendered(path), std::move(description)});
-  }
-  bool full() const { return listed_.size() == kViolationsMax; }
-  void Count() { ++count_; }
-  bool empty() const { return count_ == 0; }
-
-  absl::Status status() const {
-    if (empty()) return absl::OkStatus();
-    constexpr std::size_t kInText = 3;  // the sentence names the first few, the details all
-    std::string text;
-    for (std::size_t i = 0; i < std::min(kInText, listed_.size()); ++i) {
-      absl::StrAppend(&text, i == 0 ? "" : "; ", listed_[i].field, listed_[i].field.empty() ? "" : " ",
-                      listed_[i].description);
-    }
-    if (count_ > kInText) absl::StrAppend(&text, "; and ", count_ - kInText, " more");
-    absl::Status status =
-        Error(absl::StatusCode::kInvalidArgument, reason_, std::move(text), {{"field", listed_[0].field}});
-    for (const auto& violation : listed_) AddViolation(status, violation);
-    return status;
-  }
-
- private:
-  std::vector<FieldViolation> listed_;
-  std::size_t count_ = 0;
-  Reason reason_ = type::v1::ERROR_REASON_UNSPECIFIED;
-};
-
-absl::Status BodyError(std::string text, Metadata metadata = {}) {
-  return Error(absl::StatusCode::kInvalidArgument, ERROR_REASON_BODY_INVALID, std::move(text), std::move(metadata));
-}
-
-// ---- parsing ----
-
-using Pool = rapidjson::MemoryPoolAllocator<>;
-using Document = rapidjson::Document;
-using Json = rapidjson::Value;
-
-absl::string_view TextOf(const Json& json) { return absl::string_view(json.GetString(), json.GetStringLength()); }
-
-// Hands events on to the document and stops at the depth limit.
-struct Bounded {
-  Document& document;
-  int depth_max;
-  int depth = 0;
-  bool too_deep = false, number_too_big = false;
-
-  bool Null() { return document.Null(); }
-  bool Bool(bool b) { return document.Bool(b); }
-  bool Int(int i) { return document.Int(i); }
-  bool Uint(unsigned u) { return document.Uint(u); }
-  bool Int64(int64_t i) { return document.Int64(i); }
-  bool Uint64(uint64_t u) { return document.Uint64(u); }
-  bool Double(double d) { return document.Double(d); }
-  // RapidJSON 1.1's own conversion of doubles lets infinity through and rounds; the grammar it has checked.
-  bool RawNumber(const char* s, rapidjson::SizeType n, bool) {
-    const char* const end = s + n;
-    if (std::all_of(s, end, [](char c) { return c == '-' || absl::ascii_isdigit(c); }) && *s != '-') {
-      uint64_t whole = 0;
-      if (std::from_chars(s, end, whole).ec == std::errc()) return document.Uint64(whole);
-    } else if (int64_t whole = 0; std::from_chars(s, end, whole).ptr == end && whole != 0) {  // -0 is a double
-      return document.Int64(whole);
-    }
-    double number = 0;
-    if (std::from_chars(s, end, number).ec == std::errc::result_out_of_range) {
-      number = std::strtod(std::string(s, n).c_str(), nullptr);  // tells too large from too small
-    }
-    number_too_big = !std::isfinite(number);
-    return !number_too_big && document.Double(number);
-  }
-  bool String(const char* s, rapidjson::SizeType n, bool copy) { return document.String(s, n, copy); }
-  bool Key(const char* s, rapidjson::SizeType n, bool copy) { return document.Key(s, n, copy); }
-  bool StartObject() { return Enter() && document.StartObject(); }
-  bool EndObject(rapidjson::SizeType n) { return --depth, document.EndObject(n); }
-  bool StartArray() { return Enter() && document.StartArray(); }
-  bool EndArray(rapidjson::SizeType n) { return --depth, document.EndArray(n); }
-  bool Enter() {
-    too_deep = ++depth > depth_max;
-    return !too_deep;
-  }
-};
-
-std::string Position(absl::string_view text, std::size_t offset) {
-  int line = 1, column = 1;
-  for (std::size_t i = 0; i < std::min(offset, text.size()); ++i) {
-    if (text[i] == '\n') {
-      ++line;
-      column = 1;
-    } else if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) {
-      ++column;
-    }
-  }
-  return absl::StrCat("line ", line, ", column ", column);
-}
-
-// A parsed text: the document's strings point into `buffer`.
-struct Parsed {
-  alignas(8) char memory[4096];  // most bodies need no allocation
-  Pool pool{memory, sizeof memory};
-  Document document{&pool};
-  std::string buffer;
-  bool escapes = false;  // strings may hold what the text itself does not: NUL, half surrogates
-
-  absl::Status Parse(absl::string_view text, const ReadOptions& options) {
-    if (text.size() > options.bytes_max) {
-      return Error(absl::StatusCode::kInvalidArgument, ERROR_REASON_TOO_LARGE,
-                   absl::StrCat("The JSON has ", text.size(), " bytes; at most ", options.bytes_max,
-                                " are taken. Send less at once."),
-                   {{"limit", absl::StrCat(options.bytes_max)}});
-    }
-    const auto bad = static_cast<std::size_t>(
-        google::protobuf::internal::UTF8SpnStructurallyValid(google::protobuf::StringPiece(text.data(), text.size())));
-    if (bad < text.size()) {
-      return BodyError(absl::StrCat("The JSON is not UTF-8 at ", Position(text, bad), ". Send it as UTF-8."));
-    }
-    if (const auto nul = text.find('\0'); nul != absl::string_view::npos) {
-      return BodyError(absl::StrCat("The JSON has a NUL byte at ", Position(text, nul), ". Leave it out."));
-    }
-    buffer.assign(text.data(), text.size());
-    escapes = text.find("\\u") != absl::string_view::npos;
-    constexpr unsigned kFlags =
-        rapidjson::kParseInsituFlag | rapidjson::kParseIterativeFlag | rapidjson::kParseNumbersAsStringsFlag;
-    rapidjson::InsituStringStream stream(buffer.data());
-    rapidjson::Reader reader;
-    Bounded handler{document, options.depth_max};
-    auto generate = [&](Document&) { return !reader.Parse<kFlags>(stream, handler).IsError(); };
-    document.Populate(generate);
-    if (handler.too_deep) {
-      return BodyError(absl::StrCat("The JSON is nested deeper than ", options.depth_max, " levels at ",
-                                    Position(text, stream.Tell()), ". Make it flatter."));
-    }
-    if (reader.HasParseError()) {
-      const auto code = handler.number_too_big ? rapidjson::kParseErrorNumberTooBig : reader.GetParseErrorCode();
-      return BodyError(absl::StrCat("The body is no JSON: ", rapidjson::GetParseError_En(code), " (",
-                                    Position(text, reader.GetErrorOffset()), ")"));
-    }
-    return absl::OkStatus();
-  }
-};
-
-// ---- names ----
-
-// How many letters differ; gives up above 2.
-int Distance(absl::string_view a, absl::string_view b) {
-  constexpr int kFar = 3;
-  if (a.size() > 64 || b.size() > 64 || std::max(a.size(), b.size()) - std::min(a.size(), b.size()) >= kFar)
-    return kFar;
-  std::vector<int> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = static_cast<int>(j);
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    int diagonal = row[0];
-    row[0] = static_cast<int>(i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const int replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row[b.size()];
-}
-
-std::string NoSuchField(const Descriptor* type, absl::string_view name) {
-  std::string text = absl::StrCat("is no field of ", type->name());
-  const FieldDescriptor* best = nullptr;
-  int best_distance = 3;
-  const std::string snake = text::SnakeCase(name.substr(0, 64));
-  for (int i = 0; i < type->field_count(); ++i) {
-    const int distance = Distance(snake, type->field(i)->name());
-    if (distance < best_distance) {
-      best = type->field(i);
-      best_distance = distance;
-    }
-  }
-  if (best != nullptr) absl::StrAppend(&text, "; did you mean ", best->name(), "?");
-  return text;
-}
-
-std::string OneOf(const EnumDescriptor* type) {
-  constexpr int kListed = 40;
-  std::vector<std::string> names;
-  for (int i = 0; i < std::min(kListed, type->value_count()); ++i) names.push_back(type->value(i)->name());
-  if (type->value_count() > kListed) names.push_back("...");
-  return absl::StrCat("must be one of ", absl::StrJoin(names, ", "));
-}
 
 // ---- numbers ----
 
