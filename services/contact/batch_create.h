@@ -3,6 +3,7 @@
 
 #include <absl/strings/str_cat.h>
 
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,11 +22,14 @@ Async<Response> BatchCreate(pg::Db& db, const Call& call, const pg::Table<Record
                             const Record& (Item::*record_of)() const, Record* (Response::Result::*result_record)(),
                             Record* (Created::*event_record)()) {
   Response response;
+  std::set<std::string> companies;
+  for (const Item& item : request.requests()) companies.insert(CompanyOf((item.*record_of)()));
+  CRM_CO_TRY(const auto missing, co_await MissingCompanies(db, call, std::move(companies)));
   std::vector<std::pair<int, Record>> good;
   for (int i = 0; i < request.requests_size(); ++i) {
     auto* result = response.add_results();
     Record wanted = (request.requests(i).*record_of)();
-    auto record = co_await NewRecord(db, call, table, std::move(wanted));
+    auto record = co_await NewRecord(db, call, table, std::move(wanted), missing);
     if (absl::IsUnavailable(record.status()) || absl::IsDeadlineExceeded(record.status())) co_return record.status();
     if (record.ok()) {
       good.emplace_back(i, *std::move(record));

@@ -95,28 +95,39 @@ Async<std::vector<std::string>> FindByExternalId(pg::Db& db, const Call& call, s
 }
 
 Async<std::vector<std::string>> Search(pg::Db& db, const Call& call, std::string object, std::string query) {
+  // Narrowed in the statements themselves: what is counted or ranked first and left out later would still tell.
+  const auto narrowed = [&call, user = ParseId(call.principal.user_id)](pg::Params params, const std::string& what) {
+    params.Int(call.ScopeOf(what, type::v1::ACTION_READ))
+        .Id(user.ok() ? user->uuid : Uuid{})
+        .IdArray(call.principal.teams);
+    return params;
+  };
   const SearchTerms terms = TermsOf(query, call.country_code);
   if (terms.key.empty())
     co_return FieldError("query", "has nothing to search by; type a part of a name, number or address");
 
   // The arms run in one batch; a search sets plans that use the indexes whatever the statistics say.
   pg::Batch batch(call);
-  batch.Add(sql::kSearchExact, pg::Params().Text(object).Text(terms.phone).Text(terms.email).Int(kSearchResultsMax));
-  batch.Add(sql::kSearchPrefix, pg::Params().Text(object).Text(EscapedLike(terms.key) + "%").Int(kSearchResultsMax));
+  batch.Add(sql::kSearchExact,
+            narrowed(pg::Params().Text(object).Text(terms.phone).Text(terms.email).Int(kSearchResultsMax), object));
+  batch.Add(sql::kSearchPrefix,
+            narrowed(pg::Params().Text(object).Text(EscapedLike(terms.key) + "%").Int(kSearchResultsMax), object));
   const bool substring = LengthOf(terms.key) >= kSubstringLengthMin;
   if (substring) {
     const auto pattern = [](const std::string& term) { return absl::StrCat("%", EscapedLike(term), "%"); };
     const std::string latin = LengthOf(terms.latin) >= kSubstringLengthMin ? terms.latin : terms.key;
     const std::string digits = terms.digits.empty() ? terms.key : terms.digits;
-    batch.Add(sql::kSearchSubstring, pg::Params()
-                                         .Text(object)
-                                         .Text(pattern(terms.key))
-                                         .Text(pattern(latin))
-                                         .Text(pattern(digits))
-                                         .Text(terms.key)
-                                         .Int(kSearchResultsMax));
+    batch.Add(sql::kSearchSubstring, narrowed(pg::Params()
+                                                  .Text(object)
+                                                  .Text(pattern(terms.key))
+                                                  .Text(pattern(latin))
+                                                  .Text(pattern(digits))
+                                                  .Text(terms.key)
+                                                  .Int(kSearchResultsMax),
+                                              object));
     if (object == "contact") {
-      batch.Add(sql::kSearchPrefix, pg::Params().Text("company").Text(EscapedLike(terms.key) + "%").Int(20));
+      batch.Add(sql::kSearchPrefix,
+                narrowed(pg::Params().Text("company").Text(EscapedLike(terms.key) + "%").Int(20), "company"));
     }
   }
   pg::Db::ReadOptions options;
@@ -139,11 +150,25 @@ Async<std::vector<std::string>> Search(pg::Db& db, const Call& call, std::string
   if (results.size() > 3 && !results[3].empty() && ids.size() < kSearchResultsMax) {
     std::vector<Uuid> companies;
     for (int i = 0; i < results[3].size(); ++i) companies.push_back(results[3].Id(i, 0));
-    CRM_CO_TRY(pg::Rows employees,
-               co_await db.Read(call, sql::kSearchByCompany, pg::Params().IdArray(companies).Int(kSearchResultsMax),
-                                pg::Work::kList));
+    CRM_CO_TRY(
+        pg::Rows employees,
+        co_await db.Read(call, sql::kSearchByCompany,
+                         narrowed(pg::Params().IdArray(companies).Int(kSearchResultsMax), object), pg::Work::kList));
     take(employees);
   }
+  co_return ids;
+}
+
+Async<std::set<std::string>> MissingCompanies(pg::Db& db, const Call& call, std::set<std::string> ids) {
+  ids.erase("");
+  if (ids.empty()) co_return ids;
+  std::vector<Uuid> uuids;
+  for (const auto& id : ids) {
+    CRM_CO_TRY(Uuid uuid, ParseId(id, "company", "company_id"));
+    uuids.push_back(uuid);
+  }
+  CRM_CO_TRY(pg::Rows rows, co_await db.Read(call, sql::kFindCompanies, pg::Params().IdArray(uuids), pg::Work::kPoint));
+  for (int i = 0; i < rows.size(); ++i) ids.erase(TypeId("company", rows.Id(i, 0)));
   co_return ids;
 }
 

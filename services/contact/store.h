@@ -2,7 +2,9 @@
 // always together. Templates over the two record types; the handlers stay one paragraph each.
 #pragma once
 
+#include <set>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -21,9 +23,27 @@ namespace crm::contact {
 // A search's candidates: what a page of results can be ranked from.
 inline constexpr int kSearchResultsMax = 100;
 
-// Normalises and stamps a record that is to be made.
+// The company that a record belongs to.
+inline const std::string& CompanyOf(const v1::Contact& contact) { return contact.company_id(); }
+inline const std::string& CompanyOf(const v1::Company& company) { return company.parent_id(); }
+
+// Those of the ids that name no living company of this tenant; "" is none.
+Async<std::set<std::string>> MissingCompanies(pg::Db& db, const Call& call, std::set<std::string> ids);
+
+// An error if the record's company is among those that are missing.
 template <typename Record>
-Async<Record> NewRecord(pg::Db& db, const Call& call, const pg::Table<Record>& table, Record record) {
+absl::Status CheckCompany(const Record& record, const std::set<std::string>& missing) {
+  if (!missing.contains(CompanyOf(record))) return absl::OkStatus();
+  constexpr bool contact = std::is_same_v<Record, v1::Contact>;
+  return FieldError(contact ? "contact.company_id" : "company.parent_id",
+                    "there is no company " + CompanyOf(record) + "; name one that exists");
+}
+
+// Normalises and stamps a record that is to be made; its company must not be among `missing`.
+template <typename Record>
+Async<Record> NewRecord(pg::Db& db, const Call& call, const pg::Table<Record>& table, Record record,
+                        const std::set<std::string>& missing) {
+  CRM_CO_TRY(CheckCompany(record, missing));
   CRM_CO_TRY(Normalize(record, call.country_code));
   if (record.roles().empty()) record.add_roles(v1::ROLE_CUSTOMER);
   if (record.lifecycle() == v1::LIFECYCLE_UNSPECIFIED) record.set_lifecycle(v1::LIFECYCLE_POTENTIAL);
@@ -31,6 +51,24 @@ Async<Record> NewRecord(pg::Db& db, const Call& call, const pg::Table<Record>& t
   pg::StampNew(call, table, record);
   CRM_CO_TRY(pg::CheckCreate(call, table, record));
   co_return record;
+}
+
+template <typename Record>
+Async<Record> NewRecord(pg::Db& db, const Call& call, const pg::Table<Record>& table, Record record) {
+  std::set<std::string> companies;
+  companies.insert(CompanyOf(record));
+  CRM_CO_TRY(const auto missing, co_await MissingCompanies(db, call, std::move(companies)));
+  co_return co_await NewRecord(db, call, table, std::move(record), missing);
+}
+
+// A record that is to change must not change to a company that does not exist.
+template <typename Record>
+Async<> CheckNewCompany(pg::Db& db, const Call& call, const Record& before, const Record& after) {
+  if (CompanyOf(before) == CompanyOf(after)) co_return absl::OkStatus();
+  std::set<std::string> companies;
+  companies.insert(CompanyOf(after));
+  CRM_CO_TRY(const auto missing, co_await MissingCompanies(db, call, std::move(companies)));
+  co_return CheckCompany(after, missing);
 }
 
 // The rows beside the record that it is found by.

@@ -11,6 +11,7 @@ namespace crm::contact {
 Async<v1::Company> CompanyService::UpdateCompany(Call& call, const v1::UpdateCompanyRequest& request) {
   CRM_CO_TRY(v1::Company before, co_await db_.Get(call, companies_, request.company().id(), type::v1::ACTION_UPDATE));
   CRM_CO_TRY(v1::Company after, pg::Patched(call, before, request.company(), request.update_mask(), request.etag()));
+  CRM_CO_TRY(co_await CheckNewCompany(db_, call, before, after));
   CRM_CO_TRY(Normalize(after, call.country_code));
   CRM_CO_TRY(co_await app::FillTeam(db_, call, before, after));
   auto stored = co_await db_.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::Company> {

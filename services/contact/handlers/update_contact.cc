@@ -11,6 +11,7 @@ namespace crm::contact {
 Async<v1::Contact> ContactService::UpdateContact(Call& call, const v1::UpdateContactRequest& request) {
   CRM_CO_TRY(v1::Contact before, co_await db_.Get(call, contacts_, request.contact().id(), type::v1::ACTION_UPDATE));
   CRM_CO_TRY(v1::Contact after, pg::Patched(call, before, request.contact(), request.update_mask(), request.etag()));
+  CRM_CO_TRY(co_await CheckNewCompany(db_, call, before, after));
   CRM_CO_TRY(Normalize(after, call.country_code));
   CRM_CO_TRY(co_await app::FillTeam(db_, call, before, after));
   auto stored = co_await db_.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::Contact> {
