@@ -12,11 +12,14 @@
 namespace crm::identity {
 
 Tables::Tables() {
-  users.AddUniqueKey({"account_email", "user.email",
-                      pg::Statement{"identity.find_user_by_email", "SELECT id FROM account_view WHERE email = $1"},
-                      [](const google::protobuf::Message& user) {
-                        return pg::Params().Text(static_cast<const v1::User&>(user).email());
-                      }});
+  // The second is met when another tenant has the login: then no record is found to be named.
+  for (const char* constraint : {"account_email", "directory_pkey"}) {
+    users.AddUniqueKey({constraint, "user.email",
+                        pg::Statement{"identity.find_user_by_email", "SELECT id FROM account_view WHERE email = $1"},
+                        [](const google::protobuf::Message& user) {
+                          return pg::Params().Text(static_cast<const v1::User&>(user).email());
+                        }});
+  }
   roles.AddUniqueKey(
       {"role_name", "role.name",
        pg::Statement{"identity.find_role_by_name", "SELECT id FROM role_view WHERE name = $1 AND delete_time IS NULL"},
@@ -180,6 +183,13 @@ Async<> CheckRoles(Identity& identity, const Call& call,
     if (!found) co_return FieldError(absl::StrCat(field, "[", i, "]"), absl::StrCat("there is no role ", role_ids[i]));
   }
   co_return absl::OkStatus();
+}
+
+Async<> CheckUser(Identity& identity, const Call& call, std::string user_id, std::string field) {
+  if (user_id.empty()) co_return absl::OkStatus();
+  auto user = co_await identity.db.Get(call, identity.tables.users, user_id);
+  if (absl::IsNotFound(user.status())) co_return FieldError(field, absl::StrCat("there is no user ", user_id));
+  co_return user.status();
 }
 
 Async<> CheckTeam(Identity& identity, const Call& call, std::string team_id, std::string field) {

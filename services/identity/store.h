@@ -46,6 +46,8 @@ Async<v1::Session> OpenSession(Identity& identity, const Call& call, const v1::U
 // The roles of these ids exist, and the caller holds what they grant.
 Async<> CheckRoles(Identity& identity, const Call& call,
                    const google::protobuf::RepeatedPtrField<std::string>& role_ids, std::string field);
+// The user exists (empty: none), in this tenant: what is done about an id must never reach another one's user.
+Async<> CheckUser(Identity& identity, const Call& call, std::string user_id, std::string field);
 // The team exists (empty: none).
 Async<> CheckTeam(Identity& identity, const Call& call, std::string team_id, std::string field);
 

@@ -9,6 +9,7 @@ namespace crm::identity {
 Async<v1::Team> TeamService::CreateTeam(Call& call, const v1::CreateTeamRequest& request) {
   v1::Team team = request.team();
   CRM_CO_TRY(co_await CheckTeam(identity_, call, team.parent_id(), "team.parent_id"));
+  CRM_CO_TRY(co_await CheckUser(identity_, call, team.head_id(), "team.head_id"));
   pg::StampNew(call, identity_.tables.teams, team);
   CRM_CO_TRY(auto made, co_await identity_.db.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::Team> {
     batch.Insert(identity_.tables.teams, team);

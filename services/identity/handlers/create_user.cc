@@ -18,6 +18,7 @@ Async<v1::User> UserService::CreateUser(Call& call, const v1::CreateUserRequest&
   CRM_CO_TRY(Normalize(user, call.country_code));
   CRM_CO_TRY(co_await CheckRoles(identity_, call, user.role_ids(), "user.role_ids"));
   CRM_CO_TRY(co_await CheckTeam(identity_, call, user.team_id(), "user.team_id"));
+  CRM_CO_TRY(co_await CheckUser(identity_, call, user.manager_id(), "user.manager_id"));
   std::string hash;
   if (!request.user().password().empty()) {
     CRM_CO_TRY(CheckPassword(request.user().password(), user.email(), "user.password"));

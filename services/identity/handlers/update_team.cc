@@ -13,6 +13,9 @@ Async<v1::Team> TeamService::UpdateTeam(Call& call, const v1::UpdateTeamRequest&
   CRM_CO_TRY(v1::Team before, co_await identity_.db.Get(call, identity_.tables.teams, request.team().id()));
   CRM_CO_TRY(v1::Team after, pg::Patched(call, before, request.team(), request.update_mask(), request.etag()));
   CRM_CO_TRY(co_await CheckTeam(identity_, call, after.parent_id(), "team.parent_id"));
+  if (after.head_id() != before.head_id()) {
+    CRM_CO_TRY(co_await CheckUser(identity_, call, after.head_id(), "team.head_id"));
+  }
   if (!after.parent_id().empty()) {
     CRM_CO_TRY(pg::Rows above,
                co_await identity_.db.Read(call, sql::kTeamAncestors, pg::Params().Id(UuidOf(after.parent_id()))));

@@ -23,6 +23,7 @@ Async<v1::User> UserService::UpdateUser(Call& call, const v1::UpdateUserRequest&
   const auto has = [&](const char* field) { return std::find(changed.begin(), changed.end(), field) != changed.end(); };
   if (has("role_ids")) CRM_CO_TRY(co_await CheckRoles(identity_, call, after.role_ids(), "user.role_ids"));
   if (has("team_id")) CRM_CO_TRY(co_await CheckTeam(identity_, call, after.team_id(), "user.team_id"));
+  if (has("manager_id")) CRM_CO_TRY(co_await CheckUser(identity_, call, after.manager_id(), "user.manager_id"));
   auto stored = co_await identity_.db.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::User> {
     ChangeUser(batch, users, before, after, /*revoke=*/has("role_ids") || has("team_id"));
     return after;
