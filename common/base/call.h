@@ -46,12 +46,12 @@ struct Principal {
   enum class Kind { kAnonymous, kUser, kApiKey, kService };
 
   Kind kind = Kind::kAnonymous;
-  Uuid tenant;                  // nil for anonymous calls and for service calls without a tenant
-  std::string user_id;          // TypeID "user_..." or "key_..."; for services "service_<name>"
-  std::string session_id;       // TypeID; empty for API keys and services
-  Uuid team;                    // nil if none
-  std::string team_id;          // TypeID of the user's own team; empty if none
-  std::vector<Uuid> teams;      // the team and every team below it: what SCOPE_TEAM covers
+  Uuid tenant;              // nil for anonymous calls and for service calls without a tenant
+  std::string user_id;      // TypeID "user_..." or "key_..."; for services "service_<name>"
+  std::string session_id;   // TypeID; empty for API keys and services
+  Uuid team;                // nil if none
+  std::string team_id;      // TypeID of the user's own team; empty if none
+  std::vector<Uuid> teams;  // the team and every team below it: what SCOPE_TEAM covers
   std::vector<std::string> role_ids;
   std::shared_ptr<const Rights> rights = std::make_shared<Rights>();
 
@@ -69,10 +69,10 @@ struct Call {
   std::string traceparent;      // W3C trace context, this hop's
   std::string language = "en";  // en, ru, he, yi
   std::string time_zone = "UTC";
-  std::string country_code;     // the tenant's, from the token: how phones without a country code are read
-  std::string currency_code;    // the tenant's, from the token: of sums that name none
+  std::string country_code;   // the tenant's, from the token: how phones without a country code are read
+  std::string currency_code;  // the tenant's, from the token: of sums that name none
   std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
-  absl::Time start;             // stamps records; what is due is decided by the database's clock
+  absl::Time start;  // stamps records; what is due is decided by the database's clock
 
   const Uuid& tenant() const { return principal.tenant; }
   absl::Time now() const { return start; }

@@ -6,8 +6,7 @@
 //   expression  factors side by side or joined by AND; OR binds tighter than AND: `a b OR c` is `a AND (b OR c)`
 //   NOT x, -x   negation
 //   field op v  op is one of = != < <= > >= :  and the field a path of names: custom_fields.size
-//   v           a bare word (1200.50, true, 2026-11-23, LIFECYCLE_CUSTOMER, contact_01h4...), or a string in " or '
-//   with the
+//   v           a bare word (1200.50, true, 2026-11-23, LIFECYCLE_CUSTOMER, contact_01h4...), or a string in " or ' with the
 //               escapes \" \' \\ \* \n \t. A `*` at the start or end of a word or string, not written \*, stands for
 //               any text.
 //   null        `field = null`: the field is empty. `field:*`: it is not.

@@ -19,13 +19,13 @@ absl::Status StatusOf(const absl::StatusOr<T>& result) {
 
 #define CRM_CONCAT_(a, b) a##b
 #define CRM_CONCAT(a, b) CRM_CONCAT_(a, b)
-#define CRM_TRY_VALUE_(ret, tmp, lhs, ...)                 \
-  auto tmp = (__VA_ARGS__);                                \
-  if (!tmp.ok()) ret ::crm::internal::StatusOf(tmp);       \
+#define CRM_TRY_VALUE_(ret, tmp, lhs, ...)           \
+  auto tmp = (__VA_ARGS__);                          \
+  if (!tmp.ok()) ret ::crm::internal::StatusOf(tmp); \
   lhs = *std::move(tmp)
-#define CRM_TRY_ONLY_(ret, ...)                            \
-  do {                                                     \
-    auto crm_try_status = (__VA_ARGS__);                   \
+#define CRM_TRY_ONLY_(ret, ...)                                              \
+  do {                                                                       \
+    auto crm_try_status = (__VA_ARGS__);                                     \
     if (!crm_try_status.ok()) ret ::crm::internal::StatusOf(crm_try_status); \
   } while (false)
 #define CRM_TRY_1_(ret, a) CRM_TRY_ONLY_(ret, a)

@@ -2,18 +2,19 @@
 // mapping (protobuf.dev/programming-guides/json) except where our rules differ:
 //
 //   names               the proto's snake_case names, never camelCase
-//   scalars, enums      always printed, with their default too, unless `optional`, in a oneof, or a message that is
-//   absent lists, maps         always printed: [] and {}; map keys in order (u)int64, fixed64   text:
-//   "9007199254740993"; read from text or number float, double       finite only; NaN and Infinity are an error in both
-//   directions enum                the value's name; a number that this build has no name for is printed as a number
+//   scalars, enums      always printed, with their default too, unless `optional`, in a oneof, or a message that is absent
+//   lists, maps         always printed: [] and {}; map keys in order
+//   (u)int64, fixed64   text: "9007199254740993"; read from text or number
+//   float, double       finite only; NaN and Infinity are an error in both directions
+//   enum                the value's name; a number that this build has no name for is printed as a number
 //   bytes               base64, padded; also read unpadded and in the URL alphabet
 //   Timestamp           RFC 3339 in UTC with 0, 3, 6 or 9 digits: "2026-11-23T05:39:03.120Z"; any offset is read
 //   Duration            "3s", "3.500s"
 //   FieldMask           "display_name,phones": snake_case paths, comma-separated
-//   Any                 {"@type": "type.googleapis.com/<full name>", ...}, resolved by full name in the descriptor's
-//   pool Struct, Value, wrappers (StringValue ...)  plain JSON null                the field is absent; in a Value: its
-//   null. Refused inside lists and maps of anything else strings             UTF-8 without NUL; written unescaped
-//   except quote, backslash and control characters
+//   Any                 {"@type": "type.googleapis.com/<full name>", ...}, resolved by full name in the descriptor's pool
+//   Struct, Value, wrappers (StringValue ...)  plain JSON
+//   null                the field is absent; in a Value: its null. Refused inside lists and maps of anything else
+//   strings             UTF-8 without NUL; written unescaped except quote, backslash and control characters
 //
 // Descriptors may come from any pool: generated, or loaded at run time (dynamic messages). Everything is thread-safe.
 #pragma once

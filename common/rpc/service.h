@@ -51,7 +51,7 @@ class Service {
   using RawSend = std::function<Async<>(const google::protobuf::Message&)>;
   struct Method {
     std::string name;
-    const google::protobuf::Message* request;   // default instances
+    const google::protobuf::Message* request;  // default instances
     const google::protobuf::Message* response;
     std::function<Async<std::unique_ptr<google::protobuf::Message>>(Call&, const google::protobuf::Message&)> unary;
     std::function<Async<>(Call&, const google::protobuf::Message&, RawSend, std::function<bool()>)> stream;
@@ -72,20 +72,22 @@ class Service {
   std::vector<Method> methods_;
 };
 
-#define CRM_RPC(Name, Request, Response)                        \
+#define CRM_RPC(Name, Request, Response)                                  \
   ::crm::Async<Response> Name(::crm::Call& call, const Request& request); \
   Registration Name##_registration_ = Registration(this, #Name, &std::remove_pointer_t<decltype(this)>::Name);
-#define CRM_RPC_STREAM(Name, Request, Response)                 \
+#define CRM_RPC_STREAM(Name, Request, Response)                                                         \
   ::crm::Async<> Name(::crm::Call& call, const Request& request, ::crm::rpc::Stream<Response>& stream); \
   Registration Name##_registration_ = Registration(this, #Name, &std::remove_pointer_t<decltype(this)>::Name);
 
 // ---- implementation of the templates ----
 
 template <typename S, typename Req, typename Res>
-Service::Registration::Registration(S* service, const char* name, asio::awaitable<absl::StatusOr<Res>> (S::*handler)(Call&, const Req&)) {
+Service::Registration::Registration(S* service, const char* name,
+                                    asio::awaitable<absl::StatusOr<Res>> (S::*handler)(Call&, const Req&)) {
   static_cast<Service*>(service)->methods_.push_back(
       {name, &Req::default_instance(), &Res::default_instance(),
-       [service, handler](Call& call, const google::protobuf::Message& request) -> Async<std::unique_ptr<google::protobuf::Message>> {
+       [service, handler](
+           Call& call, const google::protobuf::Message& request) -> Async<std::unique_ptr<google::protobuf::Message>> {
          absl::StatusOr<Res> reply = co_await (service->*handler)(call, static_cast<const Req&>(request));
          if (!reply.ok()) co_return reply.status();
          co_return std::make_unique<Res>(*std::move(reply));
@@ -94,10 +96,12 @@ Service::Registration::Registration(S* service, const char* name, asio::awaitabl
 }
 
 template <typename S, typename Req, typename Res>
-Service::Registration::Registration(S* service, const char* name, Async<> (S::*handler)(Call&, const Req&, Stream<Res>&)) {
+Service::Registration::Registration(S* service, const char* name,
+                                    Async<> (S::*handler)(Call&, const Req&, Stream<Res>&)) {
   static_cast<Service*>(service)->methods_.push_back(
       {name, &Req::default_instance(), &Res::default_instance(), nullptr,
-       [service, handler](Call& call, const google::protobuf::Message& request, RawSend send, std::function<bool()> gone) -> Async<> {
+       [service, handler](Call& call, const google::protobuf::Message& request, RawSend send,
+                          std::function<bool()> gone) -> Async<> {
          struct Typed final : Stream<Res> {
            RawSend send;
            std::function<bool()> gone;
