@@ -11,7 +11,8 @@ import unittest
 from collections import Counter
 from pathlib import Path
 
-from rpcs import (TYPE_ID, Catalogue, Http, Method, Mint, Native, Result, Tenant, as_http, base64url, claims_of, everything, first_refusal, parallel)
+from rpcs import (TYPE_ID, Catalogue, Http, Method, Mint, Native, Result, Tenant, as_http, base64url, claims_of, everything, first_refusal, parallel,
+                  tenant_uuid)
 from stack import PASSWORD, Stack, eventually
 
 BITE_SECONDS = 5.0
@@ -535,15 +536,6 @@ def fingerprint(tenant_id: str) -> str:
                        "join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' where c.relkind in ('r', 'p') and not c.relispartition order by 1")
     parts = " || ".join(f"coalesce((select md5(string_agg(md5(t::text), '' order by md5(t::text))) from {table} t where tenant_id = '{uuid}'), '-')" for [table] in tables)
     return stack.value(f"select md5({parts})")
-
-
-def tenant_uuid(type_id: str) -> str:
-    """The uuid inside a TypeID: Crockford's base 32, 26 letters, two spare bits in front."""
-    number = 0
-    for letter in type_id.rsplit("_", 1)[1]:
-        number = number * 32 + "0123456789abcdefghjkmnpqrstvwxyz".index(letter)
-    text = f"{number:032x}"
-    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
 class BiteTest(unittest.TestCase):

@@ -3,7 +3,6 @@ that walk the whole API: a new rpc, field or record is walked without touching t
 
 import base64
 import dataclasses
-import hashlib
 import http.client
 import itertools
 import json
@@ -630,6 +629,15 @@ class Tenant:
         return lambda: strip(self.catalogue.records[prefix], body or {}, True)
 
 
+def tenant_uuid(type_id: str) -> str:
+    """The uuid inside a TypeID: Crockford's base 32, 26 letters, two spare bits in front."""
+    number = 0
+    for letter in type_id.rsplit("_", 1)[1]:
+        number = number * 32 + "0123456789abcdefghjkmnpqrstvwxyz".index(letter)
+    text = f"{number:032x}"
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
 def everything(catalogue: Catalogue, but: tuple[str, str] | None = None, scope: str = "SCOPE_ALL") -> list[dict]:
     """Grants of every right that some rpc asks for or some record has, one apart."""
     return [{"object": object_, "action": action, "scope": scope} for object_ in catalogue.objects() for action in catalogue.actions()
@@ -641,11 +649,3 @@ POOL = ThreadPoolExecutor(12)  # threads that keep their connections
 
 def parallel(work, items) -> list:
     return list(POOL.map(work, items))
-
-
-def sha(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-__all__ = ["Catalogue", "Http", "Method", "Mint", "Native", "Recipe", "Requests", "Result", "Tenant", "PASSWORD", "TYPE_ID", "as_http", "at", "base64url",
-           "claims_of", "everything", "flattened", "is_needed", "is_output", "parallel", "rules_of", "sha", "without"]
