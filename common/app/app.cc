@@ -36,6 +36,7 @@
 #include "common/obs/metrics.h"
 #include "common/obs/trace.h"
 #include "common/pg/migrate.h"
+#include "common/pg/page_token.h"
 #include "common/pg/table.h"
 #include "common/redis/client.h"
 #include "common/rpc/server.h"
@@ -265,6 +266,9 @@ void Process::MakeParts() {
     pg::DbOptions options;
     options.conninfo = ConnInfo(postgres, name_);
     options.password = Need(ReadSecret(postgres.password_file(), "postgres.password_file"));
+    // Replicas of a service share its password, and so the key that seals their page tokens.
+    const auto sealed = rpc::Sha256(absl::StrCat("page tokens of ", name_, "\n", options.password));
+    pg::SetPageTokenKey(std::string(reinterpret_cast<const char*>(sealed.data()), sealed.size()));
     options.schema = name_;
     if (postgres.point_connections() > 0) options.point_connections = postgres.point_connections();
     if (postgres.list_connections() > 0) options.list_connections = postgres.list_connections();
