@@ -89,6 +89,8 @@ def ninja(folder: Path, targets: list[str], title: str) -> None:
 
 def estimate(folder: Path, targets: list[str], environment: dict[str, str]) -> float:
     """The cost of all that ninja would do now. A dry run would stop at CMake's own rule, so that is taken out first."""
+    # First let CMake look at changed files and folders, so that the plan is the one that will be carried out.
+    subprocess.run(["ninja", "-C", str(folder), "build.ninja"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     plan = folder / "estimate.ninja"
     plan.write_text(re.sub(r"(?m)^build build\.ninja:.*\n(?:[ \t].*\n)*", "", (folder / "build.ninja").read_text()))
     dry = subprocess.run(["ninja", "-C", str(folder), "-f", plan.name, "-n", *targets], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
