@@ -95,6 +95,7 @@ std::unique_ptr<Rule> Compiler::Strings(const FieldDescriptor* field, const bv::
     rule->prefixes = absl::StrSplit(rule->reference, absl::ByAnyChar(", "), absl::SkipEmpty());
   }
   rule->listed = field->is_repeated();
+  rule->day = field->options().GetExtension(type::v1::field).date();
   if (rules == nullptr) {
     rule->bytes_max = kStringBytesMax;
     return rule;

@@ -8,6 +8,7 @@
 
 #include "common/base/id.h"
 #include "common/base/text.h"
+#include "common/base/time.h"
 
 namespace crm::rpc::validation {
 
@@ -158,7 +159,10 @@ void TextRule::Check(const Value& value, const Path* path, Run& run) const {
   if (contains_not && absl::StrContains(s, *contains_not)) return refuse("not contain", *contains_not);
   if (form != nullptr && !form->holds(s)) return run.violations.Add(path, form->description);
   if (pattern != nullptr && !RE2::PartialMatch(s, *pattern)) {
-    run.violations.Add(path, [&] { return absl::StrCat("must match the pattern ", pattern->pattern()); });
+    return run.violations.Add(path, [&] { return absl::StrCat("must match the pattern ", pattern->pattern()); });
+  }
+  if (day && !s.empty() && !ParseDate(s).ok()) {
+    run.violations.Add(path, "must be a day of the calendar such as 2026-11-23");
   }
 }
 

@@ -217,6 +217,7 @@ class TextRule final : public Rule {
   std::string reference;  // prefixes separated by commas, "*" for any
   bool listed = false;    // an element: then not empty
   std::vector<std::string> prefixes;
+  bool day = false;  // the field's `date`: patterns let 2026-02-30 through
 
   void Check(const Value& value, const Path* path, Run& run) const override;
 

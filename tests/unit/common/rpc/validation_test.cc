@@ -488,6 +488,18 @@ TEST(Validate, ChecksReferences) {
   EXPECT_EQ(ReasonOf(Validate(*mixed.New("s: 'x' id: 'x'"), kNow)), type::v1::ERROR_REASON_REFERENCE_INVALID);
 }
 
+TEST(Validate, ChecksDays) {
+  Schema& schema = SchemaOf("message T { string day = 1 [(crm.type.v1.field).date = true]; string free = 2; }");
+  for (const char* good : {"", "day: '2026-11-23'", "day: '2024-02-29'", "free: '2026-02-30'"}) {
+    EXPECT_EQ(ProblemsIn(Validate(*schema.New(good), kNow)), "") << good;
+  }
+  for (const char* bad : {"2026-02-30", "2025-02-29", "0000-00-00", "2026-1-1", "tomorrow", "2026-11-23 "}) {
+    EXPECT_EQ(ProblemsIn(Validate(*schema.New(absl::StrCat("day: '", bad, "'")), kNow)),
+              "day: must be a day of the calendar such as 2026-11-23\n")
+        << bad;
+  }
+}
+
 TEST(Validate, FitsItsErrorIntoTrailers) {
   Schema& schema = SchemaOf(
       "message T { repeated string s = 1 [(buf.validate.field).repeated.items.string.min_len = 1]; "
