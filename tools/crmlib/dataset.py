@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import datetime
 import random
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,6 +23,35 @@ FILES = {
 }
 
 Row = dict[str, str]
+
+# What a column's values must be: a rule and how it is told. Columns that are not named here are free text.
+DAY = (lambda value: bool(re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value)) and is_day(value), "a day like 2026-11-23")
+NUMBER = (lambda value: bool(re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,20})?", value)), "a number like 12.50, not negative")
+SHARE = (lambda value: NUMBER[0](value) and Decimal(value) <= 1, "a share from 0 to 1, like 0.05")
+SOMETHING = (bool, "not empty")
+VALUES = {
+    "customers": {"customer_id": SOMETHING, "company_name": SOMETHING},
+    "suppliers": {"supplier_id": SOMETHING, "company_name": SOMETHING},
+    "employees": {"employee_id": SOMETHING},
+    "categories": {"category_id": SOMETHING, "category_name": SOMETHING},
+    "products": {"product_id": SOMETHING, "product_name": SOMETHING, "unit_price": NUMBER},
+    "orders": {"order_id": SOMETHING, "order_date": DAY, "required_date": DAY, "shipped_date": DAY},
+    "order_details": {"unit_price": NUMBER, "quantity": NUMBER, "discount": SHARE},
+}
+MAY_BE_EMPTY = {"required_date", "shipped_date", "discount"}
+# The column that names each row; what other columns name such a row, in which file, and whether they may be empty.
+KEYS = {"customers": "customer_id", "suppliers": "supplier_id", "employees": "employee_id", "categories": "category_id", "products": "product_id",
+        "orders": "order_id"}
+REFERENCES = [("employees", "reports_to", "employees", True), ("products", "supplier_id", "suppliers", True), ("products", "category_id", "categories", True),
+              ("orders", "customer_id", "customers", False), ("orders", "employee_id", "employees", False), ("order_details", "order_id", "orders", False),
+              ("order_details", "product_id", "products", False)]
+
+
+def is_day(text: str) -> bool:
+    try:
+        return bool(datetime.date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +78,9 @@ class Dataset:
 
 
 def read(folder: Path) -> Dataset:
+    """Every file, checked to the last value: what is wrong shows, with file, line and column, before anything is sent anywhere."""
     tables: dict[str, list[Row]] = {}
+    lines: dict[str, list[int]] = {}
     for name, columns in FILES.items():
         path = folder / f"{name}.csv"
         if not path.exists():
@@ -59,10 +91,39 @@ def read(folder: Path) -> Dataset:
                 missing = [column for column in columns if column not in (reader.fieldnames or [])]
                 if missing:
                     raise console.Failure(f"{path} has no column {', '.join(missing)}", f"its first line must name {', '.join(columns)}")
-                tables[name] = [{key: (value or "").strip() for key, value in row.items() if key is not None} for row in reader]
+                tables[name], lines[name] = [], []
+                for row in reader:
+                    tables[name].append({key: (value or "").strip() for key, value in row.items() if key is not None})
+                    lines[name].append(reader.line_num)
         except (csv.Error, UnicodeDecodeError) as error:
             raise console.Failure(f"{path} cannot be read as CSV in UTF-8: {error}", "export it again with commas and UTF-8") from None
+    check(folder, tables, lines)
     return Dataset(folder.resolve().name, **tables)
+
+
+def check(folder: Path, tables: dict[str, list[Row]], lines: dict[str, list[int]]) -> None:
+    keys = {name: [row[column] for row in tables[name]] for name, column in KEYS.items()}
+    known = {name: set(values) for name, values in keys.items()}
+
+    def wrong(name: str, line: int, column: str, text: str) -> console.Failure:
+        return console.Failure(f"{folder / name}.csv, line {line}: {column} {text}", "mend the row; nothing has been sent yet")
+
+    for name, rows in tables.items():
+        seen: set[str] = set()
+        for row, line in zip(rows, lines[name]):
+            for column in FILES[name]:
+                if "\0" in row[column]:
+                    raise wrong(name, line, column, "has a NUL character")
+            for column, (holds, what) in VALUES[name].items():
+                if not (row[column] == "" and column in MAY_BE_EMPTY) and not holds(row[column]):
+                    raise wrong(name, line, column, f"is {row[column][:60]!r}, it must be {what}")
+            for file, column, target, optional in REFERENCES:
+                if file == name and row[column] not in known[target] and not (optional and row[column] == ""):
+                    raise wrong(name, line, column, f"is {row[column][:60]!r}, which {target}.csv does not have")
+            if name in KEYS:
+                if row[KEYS[name]] in seen:
+                    raise wrong(name, line, KEYS[name], f"{row[KEYS[name]][:60]!r} stands twice")
+                seen.add(row[KEYS[name]])
 
 
 # What made-up data are made of: names in the scripts that the product meets.
