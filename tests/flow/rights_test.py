@@ -11,8 +11,8 @@ import unittest
 from collections import Counter
 from pathlib import Path
 
-from rpcs import (TYPE_ID, Catalogue, Http, Method, Mint, Native, Result, Tenant, as_http, base64url, claims_of, everything, first_refusal, parallel,
-                  tenant_uuid)
+from rpcs import (TYPE_ID, Catalogue, Http, Method, Mint, Native, Result, Tenant, as_http, base64url, calm, claims_of, everything, fingerprint, first_refusal,
+                  parallel, tenant_uuid)
 from stack import PASSWORD, Stack, eventually
 
 BITE_SECONDS = 5.0
@@ -320,7 +320,7 @@ class ForeignIdsTest(unittest.TestCase):
     """An id of another tenant is as good as one that never was."""
 
     def test_every_id_field(self):
-        before = fingerprint(gnu.admin.tenant_id)
+        before = calm(stack, gnu.admin.tenant_id)
         findings = Findings()
         items = []
         for method, service in catalogue.walked:
@@ -362,7 +362,7 @@ class ForeignIdsTest(unittest.TestCase):
                 else:
                     findings.expect(result.code in ("NOT_FOUND", "INVALID_ARGUMENT", "FAILED_PRECONDITION"), where, str(result))
         findings.done(self, 150)
-        self.assertEqual(fingerprint(gnu.admin.tenant_id), before, "another tenant's rows have changed")
+        self.assertEqual(fingerprint(stack, gnu.admin.tenant_id), before, "another tenant's rows have changed")
         self.leads_nowhere(soft)
         # Least of all can one tenant end what another's people are doing.
         [subjects] = zip(*stack.sql(f"select subject_id from identity.access_change where tenant_id <> '{tenant_uuid(gnu.admin.tenant_id)}'"))
@@ -527,15 +527,6 @@ def alike(result: Result, id_: str):
         return "OK"
     hidden = json.dumps([result.code, result.reason, result.text, result.fields, result.metadata]).replace(id_, "<id>")
     return re.sub(r"\d{6,}", "<n>", TYPE_ID.sub("<other id>", hidden))
-
-
-def fingerprint(tenant_id: str) -> str:
-    """Changes with any row of the tenant in any schema."""
-    uuid = tenant_uuid(tenant_id)
-    tables = stack.sql("select n.nspname || '.' || quote_ident(c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace "
-                       "join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' where c.relkind in ('r', 'p') and not c.relispartition order by 1")
-    parts = " || ".join(f"coalesce((select md5(string_agg(md5(t::text), '' order by md5(t::text))) from {table} t where tenant_id = '{uuid}'), '-')" for [table] in tables)
-    return stack.value(f"select md5({parts})")
 
 
 class BiteTest(unittest.TestCase):

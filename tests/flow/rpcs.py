@@ -638,6 +638,29 @@ def tenant_uuid(type_id: str) -> str:
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
+def fingerprint(stack: Stack, tenant_id: str, without: tuple[str, ...] = ()) -> str:
+    """Changes with any row of the tenant in any schema, tables of these names left out."""
+    uuid = tenant_uuid(tenant_id)
+    tables = stack.sql("select n.nspname || '.' || quote_ident(c.relname), c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+                       "join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' where c.relkind in ('r', 'p') and not c.relispartition order by 1")
+    parts = " || ".join(f"coalesce((select md5(string_agg(md5(t::text), '' order by md5(t::text))) from {table} t where tenant_id = '{uuid}'), '-')"
+                        for table, name in tables if name not in without)
+    return stack.value(f"select md5({parts})")
+
+
+def calm(stack: Stack, tenant_id: str) -> str:
+    """The fingerprint once it stays: when events have been numbered and heard."""
+    last = ""
+
+    def stays() -> bool:
+        nonlocal last
+        time.sleep(0.2)
+        before, last = last, fingerprint(stack, tenant_id)
+        return before == last
+    eventually(stays, 20, "nothing changes any more")
+    return last
+
+
 def everything(catalogue: Catalogue, but: tuple[str, str] | None = None, scope: str = "SCOPE_ALL") -> list[dict]:
     """Grants of every right that some rpc asks for or some record has, one apart."""
     return [{"object": object_, "action": action, "scope": scope} for object_ in catalogue.objects() for action in catalogue.actions()
