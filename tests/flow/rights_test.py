@@ -11,7 +11,7 @@ import unittest
 from collections import Counter
 from pathlib import Path
 
-from rpcs import (TYPE_ID, Catalogue, Http, Method, Mint, Native, Result, Tenant, as_http, base64url, calm, claims_of, everything, fingerprint, first_refusal,
+from rpcs import (TYPE_ID, Catalogue, Http, Method, Mint, Native, Recipe, Result, Tenant, as_http, base64url, calm, claims_of, everything, fingerprint, first_refusal,
                   parallel, tenant_uuid)
 from stack import PASSWORD, Stack, eventually
 
@@ -387,6 +387,58 @@ class ForeignIdsTest(unittest.TestCase):
                 if answer.ok:
                     findings.expect(foreign not in answer.body["refs"], f"{address}?expand={name}", f"shows another tenant's {foreign}")
         findings.done(self, 3)
+
+
+class PersonalDataTest(unittest.TestCase):
+    """Who may not see personal data sees none, wherever it stands."""
+
+    SECRETS = ("305550177", "pii@pii.example.com", "Pii street", "pii_handle", "Pii Person", "1977-07-17")
+
+    def test_no_read_shows_it(self):
+        post = zebra.admin.post
+        contact = post("/v1/contacts", {"given_name": "Visible", "birth_date": "1977-07-17", "phones": [{"number": "+49 30 5550177"}],
+                                        "emails": [{"address": "pii@pii.example.com"}], "messengers": [{"kind": "telegram", "handle": "pii_handle"}],
+                                        "addresses": [{"street": "Pii street 7", "city": "Berlin"}]})["id"]
+        company = post("/v1/companies", {"name": "Visible limited", "phones": [{"number": "+49 30 5550177"}], "emails": [{"address": "pii@pii.example.com"}],
+                                         "addresses": [{"street": "Pii street 7", "city": "Berlin"}]})["id"]
+        lead = post("/v1/leads", {"title": "Visible", "name": "Pii Person", "phone": "+49 30 5550177", "email": "pii@pii.example.com"})["id"]
+        user = post("/v1/users", {"email": "pii@pii.example.com", "given_name": "Visible", "phone": "+49305550177"})["id"]
+        zebra.admin.patch(f"/v1/contacts/{contact}", {"phones": [{"number": "+49305550177", "label": "new"}]})  # stands in the history now
+        role_id = role("reader without personal data", everything(catalogue), personal_data=False)
+        reader = new_user("Reader", [role_id])
+        headers = bearer(user_token(claims_of(zebra.admin.token), sub=reader, roles=[role_id], iat=int(time.time()) + 15))
+        own = {"contact": contact, "company": company, "lead": lead, "user": user}
+
+        questions = []
+        for method, service in catalogue.walked:
+            if not method.reads or method.who not in ("right", "signed_in") or method.short in ("RecountReports", "ListAccessChanges"):
+                continue
+            base = zebra.requests.make(method, zebra.recipes.get(method.name) or Recipe(), lambda prefix: own.get(prefix) or zebra.id(prefix))
+            names = {field["name"] for field in catalogue.fields(method.input)}
+            questions += [(method, service, base)]
+            questions += [(method, service, base | {"query": query, "view": "VIEW_FULL"}) for query in ("visible", "+49305550177", "pii@pii.example.com") if "query" in names]
+            if "external_id" in names:
+                questions += [(method, service, {"phone": "+49305550177"}), (method, service, {"email": "pii@pii.example.com"})]
+            if method.short == "BatchGetRefs":
+                questions += [(method, service, {"ids": sorted(own.values())})]
+        findings, shown = Findings(), set()
+        for (method, service, request), results in zip(questions, parallel(lambda question: probe(*question, headers), questions)):
+            for surface, result in results.items():
+                text = json.dumps(result.body, ensure_ascii=False)
+                found = [secret for secret in self.SECRETS if secret in text]
+                findings.expect(not found, f"{service}: {method} by {surface} {json.dumps(request)}", f"shows {found}")
+                shown |= {id_ for id_ in own.values() if id_ in text}
+        findings.done(self, 100)
+        self.assertEqual(shown, set(own.values()), "the reads do not show the records")
+
+    def test_nor_does_the_live_stream(self):
+        role_id = role("listener without personal data", everything(catalogue), personal_data=False)
+        reader = new_user("Listener", [role_id])
+        token = user_token(claims_of(zebra.admin.token), sub=reader, roles=[role_id], iat=int(time.time()) + 15)
+        with stack.api(token).events("/v1/events") as heard:
+            contact = zebra.admin.post("/v1/contacts", {"given_name": "Visible", "phones": [{"number": "+49305550177"}], "emails": [{"address": "pii@pii.example.com"}]})["id"]
+            heard.until(lambda event: event.body.get("id") == contact)
+            self.assertEqual([event.data for event in heard.seen if any(secret in event.data for secret in self.SECRETS)], [])
 
 
 class DerivedTest(unittest.TestCase):
