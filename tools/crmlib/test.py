@@ -49,7 +49,7 @@ def targets(folder, only: str) -> list[str]:
     if not names:
         raise console.Failure(f"no test's name matches {only!r}", f"list them with: ctest --test-dir {folder} -N")
     binaries = [name for name in names if name.startswith(("unit_", "integration_", "fuzz_"))]
-    return binaries + ([*paths.services(), "crm_descriptors"] if len(binaries) < len(names) else [])
+    return binaries + ([*paths.services(), "crm_descriptors", "crm-describe"] if len(binaries) < len(names) else [])
 
 
 def ctest(folder, options: argparse.Namespace) -> int:
