@@ -21,6 +21,7 @@
 #include "common/base/error.h"
 #include "common/obs/metrics.h"
 #include "common/obs/trace.h"
+#include "common/rpc/queue.h"
 #include "common/rpc/wait.h"
 #include "common/rpc/wire.h"
 
@@ -61,75 +62,64 @@ absl::Status Translated(const grpc::Status& status, const std::string& peer, boo
   return out;
 }
 
-struct UnaryState {
+// One call, until its only event.
+struct UnaryState final : wire::Event {
   grpc::ClientContext context;
   std::atomic<bool> cancelled{false};  // by our own caller
   grpc::ByteBuffer request, response;
+  grpc::Status status;
+  std::unique_ptr<grpc::GenericClientAsyncResponseReader> reader;
+  std::shared_ptr<wire::Queue> queue = wire::Queue::Shared();
+  std::function<void(grpc::Status)> done;
+  std::shared_ptr<UnaryState> held;  // while it is under way
+
+  void Happened(bool) override {
+    auto self = std::move(held);
+    done(std::move(status));
+  }
 };
 
-// One server stream. Reads are asked for by the coroutine; gRPC's threads deliver.
-class StreamReactor final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
-                            public std::enable_shared_from_this<StreamReactor> {
- public:
+// One server stream. Its coroutine does one operation after the other.
+struct StreamState : std::enable_shared_from_this<StreamState> {
+  std::shared_ptr<void> owner;  // of the stub
+  grpc::GenericStub* stub = nullptr;
+  std::string path;
   grpc::ClientContext context;
-  grpc::ByteBuffer request, response;
   std::atomic<bool> cancelled{false};  // by our own caller
+  grpc::ByteBuffer request, response;
+  grpc::Status status;
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> wire;
+  std::shared_ptr<wire::Queue> queue = wire::Queue::Shared();
 
-  void Begin() {
-    self_ = shared_from_this();  // gRPC holds on until OnDone
-    // Keeps the stream open between one read and the next, when no operation of ours is under way.
-    AddHold();
-    StartWriteLast(&request, grpc::WriteOptions());
-    StartCall();
-  }
-  void End() { RemoveHold(); }
-
-  // Delivers true with a message in `response`, false at the end.
-  void Read(std::function<void(bool)> done) {
-    {
-      std::lock_guard lock(mutex_);
-      waiting_ = std::move(done);
-    }
-    StartRead(&response);
-  }
-  void OnReadDone(bool ok) override {
-    std::function<void(bool)> done;
-    {
-      std::lock_guard lock(mutex_);
-      done.swap(waiting_);
-    }
-    if (done) done(ok);
-  }
-  // Delivers the final status, once.
-  void WhenDone(std::function<void(grpc::Status)> done) {
-    std::optional<grpc::Status> status;
-    {
-      std::lock_guard lock(mutex_);
-      if (!final_) {
-        when_done_ = std::move(done);
-        return;
+  // Starts an operation on the queue's thread, `work(tag)`, and answers whether it went well.
+  template <typename Work>
+  asio::awaitable<bool> Do(Work work) {
+    return WaitFor<bool>([this, work](auto done, auto slot) {
+      if (slot.is_connected()) {
+        slot.assign([self = shared_from_this()](asio::cancellation_type) {
+          self->cancelled = true;
+          self->context.TryCancel();
+        });
       }
-      status = *final_;
-    }
-    done(*status);
-  }
-  void OnDone(const grpc::Status& status) override {
-    std::function<void(grpc::Status)> done;
-    {
-      std::lock_guard lock(mutex_);
-      final_ = status;
-      done.swap(when_done_);
-    }
-    if (done) done(status);
-    auto self = std::move(self_);  // may be the last reference
+      queue->Post([self = shared_from_this(), done, work] {
+        self->operation_.held = self;
+        self->operation_.done = done;
+        work(static_cast<wire::Event*>(&self->operation_));
+      });
+    });
   }
 
  private:
-  std::mutex mutex_;
-  std::function<void(bool)> waiting_;
-  std::function<void(grpc::Status)> when_done_;
-  std::optional<grpc::Status> final_;
-  std::shared_ptr<StreamReactor> self_;
+  struct Operation final : wire::Event {
+    std::shared_ptr<StreamState> held;  // while it is under way
+    std::function<void(bool)> done;
+    void Happened(bool ok) override {
+      auto stream = std::move(held);
+      auto told = std::move(done);
+      told(ok);
+    }
+  };
+  Operation operation_;
 };
 
 // gRPC ends the process for metadata that HTTP/2 cannot carry: what comes from outside must not get that far.
@@ -278,8 +268,13 @@ Async<std::string> Client::Impl::Unary(RawCall call) {
           state->context.TryCancel();
         });
       }
-      impl->stub->UnaryCall(&state->context, path, grpc::StubOptions(), &state->request, &state->response,
-                            [state, done](grpc::Status status) { done(std::move(status)); });
+      state->done = done;
+      state->queue->Post([impl, state, path] {
+        state->held = state;
+        state->reader = impl->stub->PrepareUnaryCall(&state->context, path, state->request, state->queue->get());
+        state->reader->StartCall();
+        state->reader->Finish(&state->response, &state->status, static_cast<wire::Event*>(state.get()));
+      });
     });
     if (status.ok()) {
       impl->Succeeded();
@@ -317,45 +312,43 @@ Async<> Client::StreamRaw(RawCall call, std::function<Async<>(std::string)> on_m
 Async<> Client::Impl::Stream(RawCall call, std::function<Async<>(std::string)> on_message) {
   auto impl = shared_from_this();
   CRM_CO_TRY(cin::CheckMetadata(call));
-  auto stream = std::make_shared<cin::StreamReactor>();
+  auto stream = std::make_shared<cin::StreamState>();
+  stream->owner = impl;
+  stream->stub = impl->stub.get();
+  stream->path = cin::PathOf(call.method);
   stream->request = wire::ToBuffer(call.request);
   for (const auto& [name, value] : call.metadata) stream->context.AddMetadata(name, value);
   cin::SetDeadline(stream->context, call.deadline);
-  impl->stub->PrepareBidiStreamingCall(&stream->context, cin::PathOf(call.method), grpc::StubOptions(), stream.get());
   // Ends the call also when this coroutine is destroyed while it waits.
   struct Guard {
-    std::shared_ptr<cin::StreamReactor> stream;
+    std::shared_ptr<cin::StreamState> stream;
     ~Guard() {
-      if (!stream) return;
-      stream->context.TryCancel();
-      stream->End();
+      if (stream) stream->context.TryCancel();
     }
   };
-  stream->Begin();
+  Guard guard{stream};
+  // What is captured below is plain pointers: g++ 12 destroys a temporary lambda of a co_await twice.
+  bool more = co_await stream->Do([s = stream.get()](void* tag) {
+    s->wire = s->stub->PrepareCall(&s->context, s->path, s->queue->get());
+    s->wire->StartCall(tag);
+  });
+  if (more) {
+    more = co_await stream->Do(
+        [s = stream.get()](void* tag) { s->wire->WriteLast(s->request, grpc::WriteOptions(), tag); });
+  }
   absl::Status own;
-  {
-    Guard guard{stream};
-    for (;;) {
-      const bool more = co_await WaitFor<bool>([&](auto done, auto slot) {
-        if (slot.is_connected()) {
-          slot.assign([stream](asio::cancellation_type) {
-            stream->cancelled = true;
-            stream->context.TryCancel();
-          });
-        }
-        stream->Read(done);
-      });
-      if (!more) break;
-      own = co_await on_message(wire::ToString(stream->response));
-      if (!own.ok()) break;
-    }
-    if (own.ok()) {
-      // The server has ended it: let the status come instead of cancelling.
-      stream->End();
-      guard.stream = nullptr;
+  while (more) {
+    more = co_await stream->Do([s = stream.get()](void* tag) { s->wire->Read(&s->response, tag); });
+    if (!more) break;
+    own = co_await on_message(wire::ToString(stream->response));
+    if (!own.ok()) {
+      stream->context.TryCancel();
+      break;
     }
   }
-  const grpc::Status status = co_await WaitFor<grpc::Status>([&](auto done, auto) { stream->WhenDone(done); });
+  co_await stream->Do([s = stream.get()](void* tag) { s->wire->Finish(&s->status, tag); });
+  guard.stream = nullptr;
+  const grpc::Status& status = stream->status;
   if (!own.ok()) co_return own;
   if (status.ok()) co_return absl::OkStatus();
   co_return cin::Translated(status, impl->peer, stream->cancelled);

@@ -11,7 +11,6 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <grpcpp/generic/async_generic_service.h>
-#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/auth_context.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
@@ -33,6 +32,7 @@
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 #include "common/obs/trace.h"
+#include "common/rpc/served_call.h"
 #include "common/rpc/validation.h"
 #include "common/rpc/wait.h"
 #include "common/rpc/wire.h"
@@ -45,6 +45,10 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::MethodDescriptor;
 
+// Calls that gRPC may hand over before we ask for the next.
+constexpr int kAcceptAhead = 64;
+constexpr int kHealthBytesMax = 4096;  // where nothing else is served
+constexpr char kHealthCheck[] = "/grpc.health.v1.Health/Check";
 // gRPC itself stops reading here; up to kRequestBytesMax + this, the answer can say why.
 constexpr int kRequestSlack = 1 << 20;
 // Late answers are noticed this exactly.
@@ -222,16 +226,18 @@ struct Core {
   std::atomic<int> in_flight{0};
   std::atomic<int> streams{0};
   std::atomic<bool> draining{false};
+  std::atomic<bool> serving{false};  // what the health service says
   obs::Gauge in_flight_gauge = obs::MakeGauge("crm_rpc_in_flight", "Unary calls being served");
   obs::Gauge streams_gauge = obs::MakeGauge("crm_rpc_streams", "Streams open");
   obs::Counter shed = obs::MakeCounter("crm_rpc_shed_total", "Calls refused because too many were under way");
 };
 
-// One call. gRPC's threads deliver the request and what became of writes; everything else happens on the shard's loop.
-class Reactor final : public grpc::ServerGenericBidiReactor, public std::enable_shared_from_this<Reactor> {
+// One call. The queue's thread delivers the request and what became of writes; everything else happens on the shard's
+// loop.
+class Reactor final : public wire::Listener, public std::enable_shared_from_this<Reactor> {
  public:
-  Reactor(std::shared_ptr<Core> core, grpc::GenericCallbackServerContext* context, const Method& method)
-      : core_(std::move(core)), context_(context), method_(method), started_(Clock::now()) {}
+  Reactor(std::shared_ptr<Core> core, std::shared_ptr<wire::ServedCall> wire, const Method& method)
+      : core_(std::move(core)), wire_(std::move(wire)), method_(method), started_(Clock::now()) {}
   ~Reactor() override {
     if (counted_ != nullptr) counted_->fetch_sub(1, std::memory_order_acq_rel);
   }
@@ -239,13 +245,9 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public std::enable_
   // Reads the request, or refuses the call. `counted` is lowered when the call and its handler have ended.
   void Begin(std::atomic<int>* counted) {
     counted_ = counted;
-    self_ = shared_from_this();
-    StartRead(&request_);
+    wire_->Read(&request_);
   }
-  void Refuse(const absl::Status& status) {
-    self_ = shared_from_this();
-    Answer(status);
-  }
+  void Refuse(const absl::Status& status) { Answer(status); }
 
   // Notices that the call is late; on the loop.
   void CheckTime(Clock::time_point now) {
@@ -282,10 +284,6 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public std::enable_
     }
   }
 
-  void OnDone() override {
-    auto self = std::move(self_);  // the handler may hold the other reference
-  }
-
  private:
   static asio::awaitable<void> Run(std::shared_ptr<Reactor> self) {
     Shard& shard = *self->shard_;
@@ -313,8 +311,8 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public std::enable_
   }
 
   grpc::string_ref Header(const char* name) const {
-    auto it = context_->client_metadata().find(name);
-    return it == context_->client_metadata().end() ? grpc::string_ref() : it->second;
+    auto it = wire_->context.client_metadata().find(name);
+    return it == wire_->context.client_metadata().end() ? grpc::string_ref() : it->second;
   }
   static absl::string_view View(grpc::string_ref text) { return absl::string_view(text.data(), text.size()); }
 
@@ -329,7 +327,7 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public std::enable_
     authorization_ = std::string(View(Header(kAuthorizationMetadata)));
     key_ = std::string(View(Header(kIdempotencyKeyMetadata)));
 
-    const auto asked = context_->deadline();
+    const auto asked = wire_->context.deadline();
     const bool none = asked == std::chrono::system_clock::time_point::max();
     // What gRPC gives as "no deadline" is not always max(): far in the future is none as well.
     const auto left = none ? Clock::duration::max()
@@ -386,7 +384,7 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public std::enable_
   }
 
   absl::Status IdentifyByCertificate() {
-    const auto names = context_->auth_context()->FindPropertyValues("x509_common_name");
+    const auto names = wire_->context.auth_context()->FindPropertyValues("x509_common_name");
     if (names.size() != 1 || names[0].empty()) return absl::OkStatus();  // stays anonymous
     call_.principal.kind = Principal::Kind::kService;
     call_.principal.user_id = absl::StrCat("service_", View(names[0]));
@@ -505,7 +503,7 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public std::enable_
     CRM_CO_TRY(Fill(message));
     const bool ok = co_await WaitFor<bool>([this](auto done, auto) {
       write_done_ = done;
-      StartWrite(&reply_);
+      wire_->Write(&reply_);
     });
     reply_.Clear();
     if (!ok) {
@@ -520,7 +518,7 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public std::enable_
              {{"code", CodeName(status.code())}, {"error", status.message()}});
   }
 
-  // The one answer. On the loop; or on gRPC's thread before the loop knows of the call.
+  // The one answer. On the loop; or on the queue's thread before the loop knows of the call.
   void Answer(absl::Status status) {
     answered_ = true;
     if (method_.streams && status.ok() && core_->draining.load(std::memory_order_acquire) && !cancelled_) {
@@ -548,20 +546,19 @@ class Reactor final : public grpc::ServerGenericBidiReactor, public std::enable_
                {{"code", code}, {"ms", ms}, {"actor", call_.principal.user_id}, {"reason", reason}});
     }
     if (out.ok() && !method_.streams) {
-      StartWriteAndFinish(&reply_, grpc::WriteOptions(), grpc::Status::OK);
+      wire_->WriteAndFinish(&reply_);
     } else {
-      Finish(wire::ToWire(out));
+      wire_->Finish(wire::ToWire(out));
     }
   }
 
   static constexpr int kReplyBytesMax = 8 << 20;  // as rpc::Client reads
 
   const std::shared_ptr<Core> core_;
-  grpc::GenericCallbackServerContext* const context_;  // gRPC's; valid until OnDone, so not after `answered_`
+  const std::shared_ptr<wire::ServedCall> wire_;
   const Method& method_;
   const Clock::time_point started_;
   std::atomic<int>* counted_ = nullptr;
-  std::shared_ptr<Reactor> self_;
   grpc::ByteBuffer request_, reply_;
   std::unique_ptr<Message> message_;
   std::unique_ptr<Message> kept_;  // the first answer to a repeated write
@@ -592,36 +589,63 @@ void Shard::Sweep() {
   if (!calls.empty()) Arm();
 }
 
-class Generic final : public grpc::CallbackGenericService {
+// grpc.health.v1.Health.Check, https://github.com/grpc/grpc/blob/master/doc/health-checking.md, for the process as a
+// whole: the service named "".
+class HealthCall final : public wire::Listener {
  public:
-  explicit Generic(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+  HealthCall(std::shared_ptr<Core> core, std::shared_ptr<wire::ServedCall> wire)
+      : core_(std::move(core)), wire_(std::move(wire)) {}
+  void Begin() { wire_->Read(&request_); }
 
-  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override {
-    auto found = core_->methods.find(context->method());
-    if (found == core_->methods.end()) return Refuse(context, core_->unknown, NoSuchMethod(context->method()));
-    const Method& method = *found->second;
-    if (core_->draining.load(std::memory_order_acquire)) return Refuse(context, method, Draining());
-    std::atomic<int>& count = method.streams ? core_->streams : core_->in_flight;
-    const int max = method.streams ? core_->options.streams_max : core_->options.in_flight_max;
-    if (count.fetch_add(1, std::memory_order_acq_rel) >= max) {
-      count.fetch_sub(1, std::memory_order_acq_rel);
-      core_->shed.Add();
-      return Refuse(context, method, Overloaded());
+  void OnReadDone(bool ok) override {
+    // HealthCheckRequest has one field, the service's name.
+    if (!ok || request_.Length() != 0) {
+      return wire_->Finish(grpc::Status(grpc::StatusCode::NOT_FOUND, "ask for the service named \"\""));
     }
-    auto reactor = std::make_shared<Reactor>(core_, context, method);
-    reactor->Begin(&count);
-    return reactor.get();
+    // HealthCheckResponse.status: SERVING or NOT_SERVING.
+    const char bytes[] = {0x08, core_->serving.load() ? '\x01' : '\x02'};
+    reply_ = wire::ToBuffer(absl::string_view(bytes, sizeof bytes));
+    wire_->WriteAndFinish(&reply_);
   }
+  void OnWriteDone(bool) override {}
+  void OnCancel() override {}
 
  private:
-  grpc::ServerGenericBidiReactor* Refuse(grpc::GenericCallbackServerContext* context, const Method& method,
-                                         const absl::Status& status) {
-    auto reactor = std::make_shared<Reactor>(core_, context, method);
-    reactor->Refuse(status);
-    return reactor.get();
-  }
-  std::shared_ptr<Core> core_;
+  const std::shared_ptr<Core> core_;
+  const std::shared_ptr<wire::ServedCall> wire_;
+  grpc::ByteBuffer request_, reply_;
 };
+
+// A call has arrived. On the queue's thread.
+void Take(const std::shared_ptr<Core>& core, std::shared_ptr<wire::ServedCall> wire) {
+  const std::string& path = wire->context.method();
+  const auto refuse = [&](const Method& method, const absl::Status& status) {
+    auto reactor = std::make_shared<Reactor>(core, wire, method);
+    wire->Listen(reactor);
+    reactor->Refuse(status);
+  };
+  // Whoever comes without TLS came by the health port, where nothing else is served.
+  if (!wire->tls()) {
+    if (path != kHealthCheck) return refuse(core->unknown, NoSuchMethod(path));
+    auto call = std::make_shared<HealthCall>(core, wire);
+    wire->Listen(call);
+    return call->Begin();
+  }
+  auto found = core->methods.find(path);
+  if (found == core->methods.end()) return refuse(core->unknown, NoSuchMethod(path));
+  const Method& method = *found->second;
+  if (core->draining.load(std::memory_order_acquire)) return refuse(method, Draining());
+  std::atomic<int>& count = method.streams ? core->streams : core->in_flight;
+  const int max = method.streams ? core->options.streams_max : core->options.in_flight_max;
+  if (count.fetch_add(1, std::memory_order_acq_rel) >= max) {
+    count.fetch_sub(1, std::memory_order_acq_rel);
+    core->shed.Add();
+    return refuse(method, Overloaded());
+  }
+  auto reactor = std::make_shared<Reactor>(core, wire, method);
+  wire->Listen(reactor);
+  reactor->Begin(&count);
+}
 
 }  // namespace server_internal
 
@@ -629,9 +653,9 @@ namespace sin = server_internal;
 
 struct Server::Impl {
   std::shared_ptr<sin::Core> core;
-  std::unique_ptr<sin::Generic> generic;
-  grpc::CallbackGenericService nothing;
-  std::unique_ptr<grpc::Server> server, health;
+  grpc::AsyncGenericService generic;
+  std::unique_ptr<grpc::Server> server;
+  std::shared_ptr<wire::ServedCall::Door> door;
   int port = 0, health_port = 0;
   bool drained = false;
 };
@@ -681,17 +705,22 @@ absl::Status Server::Start() {
   }
 
   const auto& options = core.options;
-  impl_->generic = std::make_unique<sin::Generic>(impl_->core);
+  if (options.listen.empty() && options.health_listen.empty()) return absl::OkStatus();
+  // One server for both ports: a second one would need a thread of its own to poll.
+  grpc::ServerBuilder builder;
+  builder.RegisterAsyncGenericService(&impl_->generic);
+  auto completions = builder.AddCompletionQueue();
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a second process must fail, not share
+  if (!options.health_listen.empty()) {
+    builder.AddListeningPort(options.health_listen, grpc::InsecureServerCredentials(), &impl_->health_port);
+  }
   if (!options.listen.empty()) {
-    grpc::ServerBuilder builder;
     builder.AddListeningPort(
         options.listen, wire::ServerCredentials(options.ca_file, options.cert_file, options.key_file), &impl_->port);
-    builder.RegisterCallbackGenericService(impl_->generic.get());
     builder.SetMaxReceiveMessageSize(kRequestBytesMax + sin::kRequestSlack);
     // Nothing is compressed inside, and nothing small may unfold into something large.
     builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
     builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a second process must fail, not share
     builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, wire::kMetadataBytesMax);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 4096);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
@@ -703,39 +732,32 @@ absl::Status Server::Start() {
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
-    impl_->server = builder.BuildAndStart();
-    if (impl_->server == nullptr || impl_->port == 0) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "Cannot listen on ", options.listen, ": is another process there, and do the certificate's files exist?"));
-    }
+  } else {
+    builder.SetMaxReceiveMessageSize(sin::kHealthBytesMax);
   }
-  if (!options.health_listen.empty()) {
-    grpc::ServerBuilder builder;
-    builder.AddListeningPort(options.health_listen, grpc::InsecureServerCredentials(), &impl_->health_port);
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-    builder.SetMaxReceiveMessageSize(4096);
-    // gRPC does not start a server without a service; this one answers UNIMPLEMENTED to everything but health.
-    builder.RegisterCallbackGenericService(&impl_->nothing);
-    // A process-wide switch: on only while this server is built, so that the health service stays off the TLS port.
-    static std::mutex switch_mutex;
-    std::lock_guard lock(switch_mutex);
-    grpc::EnableDefaultHealthCheckService(true);
-    impl_->health = builder.BuildAndStart();
-    grpc::EnableDefaultHealthCheckService(false);
-    if (impl_->health == nullptr || impl_->health_port == 0) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("Cannot listen on ", options.health_listen, " for health checks: is another process there?"));
+  impl_->server = builder.BuildAndStart();
+  if (impl_->server == nullptr || (!options.listen.empty() && impl_->port == 0) ||
+      (!options.health_listen.empty() && impl_->health_port == 0)) {
+    // gRPC does not say which port it was, and a queue of a server that never was must be emptied all the same.
+    completions->Shutdown();
+    void* tag;
+    bool ok;
+    while (completions->Next(&tag, &ok)) {
     }
-    SetServing(false);
+    return absl::FailedPreconditionError(
+        absl::StrCat("Cannot listen on ", options.listen, options.listen.empty() ? "" : " or ", options.health_listen,
+                     " (health): is another process there, and do the certificate's files exist?"));
   }
+  impl_->door = std::make_shared<wire::ServedCall::Door>(
+      wire::Queue::Serve(std::move(completions)), &impl_->generic,
+      [weak = std::weak_ptr<sin::Core>(impl_->core)](std::shared_ptr<wire::ServedCall> call) {
+        if (auto core = weak.lock()) sin::Take(core, std::move(call));
+      });
+  impl_->door->Open(sin::kAcceptAhead);
   return absl::OkStatus();
 }
 
-void Server::SetServing(bool serving) {
-  if (impl_->health == nullptr) return;
-  auto* service = impl_->health->GetHealthCheckService();
-  if (service != nullptr) service->SetServingStatus(serving);
-}
+void Server::SetServing(bool serving) { impl_->core->serving = serving; }
 
 void Server::Drain(std::chrono::milliseconds patience) {
   if (impl_->drained) return;
@@ -749,11 +771,10 @@ void Server::Drain(std::chrono::milliseconds patience) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   const auto left = std::max(until - sin::Clock::now(), sin::Clock::duration(0));
-  if (impl_->server) {
-    impl_->server->Shutdown(std::chrono::system_clock::now() +
-                            std::chrono::duration_cast<std::chrono::system_clock::duration>(left));
-  }
-  if (impl_->health) impl_->health->Shutdown(std::chrono::system_clock::now());
+  if (!impl_->server) return;
+  impl_->server->Shutdown(std::chrono::system_clock::now() +
+                          std::chrono::duration_cast<std::chrono::system_clock::duration>(left));
+  if (impl_->door) impl_->door->WaitClosed();
 }
 
 }  // namespace crm::rpc
