@@ -33,6 +33,9 @@ function(crm_service name)
   target_link_libraries(crm_${name}_service PUBLIC crm_app ${ARG_DEPS})
   add_executable(${name} ${dir}/main.cc)
   target_link_libraries(${name} PRIVATE crm_${name}_service)
+  if(NOT CRM_SANITIZE) # sanitizers have allocators of their own
+    target_link_libraries(${name} PRIVATE ${JEMALLOC_LIBRARY})
+  endif()
 endfunction()
 
 # crm_test(name SOURCES... DEPS ... LABELS ...): one GoogleTest binary, registered with ctest as a whole.

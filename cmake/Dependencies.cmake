@@ -16,6 +16,8 @@ pkg_check_modules(hiredis REQUIRED IMPORTED_TARGET hiredis)
 pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium)
 pkg_check_modules(curl REQUIRED IMPORTED_TARGET libcurl)
 find_library(DATE_TZ_LIBRARY date-tz REQUIRED)
+# Debian's redis-server brings the run-time library; malloc and free are a third of a list without it (docs/PERFORMANCE.md).
+find_library(JEMALLOC_LIBRARY NAMES jemalloc libjemalloc.so.2 REQUIRED)
 
 # Boost 1.81 is used for its headers alone (Asio, Beast, Multiprecision).
 find_path(BOOST_INCLUDE boost/asio/awaitable.hpp REQUIRED)

@@ -20,7 +20,7 @@ inline constexpr int kMetadataBytesMax = 64 << 10;
 // Of that, an error's details; the text is cut at a quarter of it.
 inline constexpr size_t kErrorBytesMax = 24 << 10;
 
-// gRPC's and protobuf's own messages go to our log.
+// gRPC's and protobuf's own messages go to our log; what costs time in them and is of no use to us is off.
 void RouteLog();
 
 // To and from the wire. Details travel as google.rpc.Status in grpc-status-details-bin; payloads whose key is no type
