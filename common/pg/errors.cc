@@ -39,7 +39,7 @@ absl::Status Translate(const ServerError& error, absl::string_view statement, ab
   if (!error.constraint.empty()) metadata["constraint"] = error.constraint;
   if (!error.column.empty()) metadata["column"] = error.column;
   switch (Code(error.sqlstate)) {
-    case Code(kGuardState):
+    case Code({kGuardState, sizeof kGuardState - 1}):
     case Code("40001"):  // serialization_failure
     case Code("40P01"):  // deadlock_detected
     case Code("55P03"):  // lock_not_available, also lock_timeout
