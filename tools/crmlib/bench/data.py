@@ -138,7 +138,7 @@ placed as materialized (select drawn.*, {self.place_sql('given')} as given_place
 select tenant_id, user_id, user_text, n, ({sql_prefix('contact')} || id_number)::uuid as id,
   g.name as given_name, f.name as family_name, g.name || ' ' || f.name as display_name, g.key || ' ' || f.key as key,
   nullif(g.latin || ' ' || f.latin, g.key || ' ' || f.key) as latin, f.key || ' ' || g.key as turned,
-  '7916' || lpad((n * 7919 % 10000000)::text, 7, '0') as digits, g.mail || '.' || f.mail || n || '@example.com' as email,
+  '7916' || lpad((n::bigint * 7919 % 10000000)::text, 7, '0') as digits, g.mail || '.' || f.mail || n || '@example.com' as email,
   {cities}[1 + floor(r1 * {len(names.CITY)})] as city, {titles}[1 + floor(r2 * {len(names.JOB_TITLE)})] as job_title,
   case when r3 < 0.6 then ({sql_prefix('company')} || {ID_BASE} + 1 + floor(r3 / 0.6 * greatest(rows / {COMPANIES_PER}, 1)))::uuid end as company_id,
   timestamptz '2025-01-01' + n * interval '10 seconds' as create_time
@@ -152,7 +152,7 @@ placed as materialized (select drawn.*, {self.place_sql('family')} as family_pla
   1 + floor(r1 * case when script = 0 then {suffix_counts[0]} else {suffix_counts[1]} end)::int as suffix_place from drawn)
 select tenant_id, user_id, user_text, n, ({sql_prefix('company')} || id_number)::uuid as id, f.name || ' ' || s.name || ' ' || n as name,
   f.key || ' ' || s.key || ' ' || n as key, nullif(f.latin || ' ' || s.latin || ' ' || n, f.key || ' ' || s.key || ' ' || n) as latin,
-  '7495' || lpad((n * 7919 % 10000000)::text, 7, '0') as digits, 'office' || n || '@example.com' as email,
+  '7495' || lpad((n::bigint * 7919 % 10000000)::text, 7, '0') as digits, 'office' || n || '@example.com' as email,
   {cities}[1 + floor(r2 * {len(names.CITY)})] as city, timestamptz '2025-01-01' + n * interval '10 minutes' as create_time
 from placed join bench.name f on f.kind = 'family' and f.script = placed.script and f.place = family_place
   join bench.name s on s.kind = 'suffix' and s.script = placed.script and s.place = suffix_place;
