@@ -6,4 +6,4 @@ WHERE e.object = $1 AND e.name LIKE $2
                AND (r.owner_id = $5 OR ($4::int = 2 AND r.team_id = ANY ($6))))
     OR EXISTS (SELECT 1 FROM company_view r WHERE e.object = 'company' AND r.id = e.record_id
                AND (r.owner_id = $5 OR ($4::int = 2 AND r.team_id = ANY ($6)))))
-ORDER BY e.name LIMIT $3
+ORDER BY e.name USING ~<~ LIMIT $3  -- the order of the index, so that it is read no further than the limit
