@@ -112,23 +112,26 @@ Async<std::vector<std::string>> Search(pg::Db& db, const Call& call, std::string
             narrowed(pg::Params().Text(object).Text(terms.phone).Text(terms.email).Int(kSearchResultsMax), object));
   batch.Add(sql::kSearchPrefix,
             narrowed(pg::Params().Text(object).Text(EscapedLike(terms.key) + "%").Int(kSearchResultsMax), object));
+  int companies_found = -1, parts_found = -1;
   const bool substring = LengthOf(terms.key) >= kSubstringLengthMin;
   if (substring) {
     const auto pattern = [](const std::string& term) { return absl::StrCat("%", EscapedLike(term), "%"); };
     const std::string latin = LengthOf(terms.latin) >= kSubstringLengthMin ? terms.latin : terms.key;
     const std::string digits = terms.digits.empty() ? terms.key : terms.digits;
-    batch.Add(sql::kSearchSubstring, narrowed(pg::Params()
-                                                  .Text(object)
-                                                  .Text(pattern(terms.key))
-                                                  .Text(pattern(latin))
-                                                  .Text(pattern(digits))
-                                                  .Text(terms.key)
-                                                  .Int(kSearchResultsMax),
-                                              object));
     if (object == "contact") {
-      batch.Add(sql::kSearchPrefix,
-                narrowed(pg::Params().Text("company").Text(EscapedLike(terms.key) + "%").Int(20), "company"));
+      companies_found =
+          batch.Add(sql::kSearchPrefix,
+                    narrowed(pg::Params().Text("company").Text(EscapedLike(terms.key) + "%").Int(20), "company"));
     }
+    batch.Add(sql::kPlainScansOff);
+    parts_found = batch.Add(sql::kSearchSubstring, narrowed(pg::Params()
+                                                                .Text(object)
+                                                                .Text(pattern(terms.key))
+                                                                .Text(pattern(latin))
+                                                                .Text(pattern(digits))
+                                                                .Text(terms.key)
+                                                                .Int(kSearchResultsMax),
+                                                            object));
   }
   pg::Db::ReadOptions options;
   options.work = pg::Work::kList;
@@ -145,11 +148,14 @@ Async<std::vector<std::string>> Search(pg::Db& db, const Call& call, std::string
       if (seen.insert(id).second) ids.push_back(TypeId(object, id));
     }
   };
-  for (size_t i = 0; i < std::min<size_t>(results.size(), 3); ++i) take(results[i]);
+  take(results[0]);
+  take(results[1]);
+  if (parts_found >= 0) take(results[parts_found]);
 
-  if (results.size() > 3 && !results[3].empty() && ids.size() < kSearchResultsMax) {
+  if (companies_found >= 0 && !results[companies_found].empty() && ids.size() < kSearchResultsMax) {
+    const pg::Rows& found = results[companies_found];
     std::vector<Uuid> companies;
-    for (int i = 0; i < results[3].size(); ++i) companies.push_back(results[3].Id(i, 0));
+    for (int i = 0; i < found.size(); ++i) companies.push_back(found.Id(i, 0));
     CRM_CO_TRY(
         pg::Rows employees,
         co_await db.Read(call, sql::kSearchByCompany,
