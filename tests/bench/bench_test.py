@@ -1,0 +1,100 @@
+"""How tools/crm bench reads the SQL that the service sends, writes it for pgbench, and sums up its rounds. Runs by itself:
+python3 tests/bench/bench_test.py"""
+
+import sys
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+
+from crmlib.bench import data, report, rounds, statements  # noqa: E402
+
+TENANT = "11111111-1111-7111-8111-111111111111"
+OTHER = "22222222-2222-7222-8222-222222222222"
+ID = "01900000-0000-7000-8000-100000000001"
+SETTINGS = "SELECT set_config('app.tenant', $1, true), set_config('statement_timeout', $2, true)"
+
+
+def line(pid: int, name: str, sql: str, *values, user: str = "contact") -> dict:
+    quoted = ("NULL" if value is None else "'" + value.replace("'", "''") + "'" for value in values)
+    return {"user": user, "pid": pid, "message": f"execute {name}: {sql}",
+            "detail": "parameters: " + ", ".join(f"${place} = {value}" for place, value in enumerate(quoted, 1))}
+
+
+class Statements(unittest.TestCase):
+    def test_a_batch_begins_with_its_settings_whatever_other_sessions_do(self):
+        found = statements.batches_of([
+            line(1, "pg.settings", SETTINGS, TENANT, "9950"),
+            line(2, "pg.settings", SETTINGS, OTHER, "2000"),
+            line(1, "contact.contact.get", "SELECT 1 FROM contact_view WHERE id = $1", ID),
+            line(3, "x", "SELECT 1", user="identity"),
+            {"user": "contact", "pid": 1, "message": "connection authorized"},
+            line(1, "pg.settings", SETTINGS, TENANT, "9950"),
+            line(2, "contact.contact.list", "SELECT 2")])
+        self.assertEqual([[statement.name for statement in batch] for batch in found],
+                         [["pg.settings", "contact.contact.get"], ["pg.settings"], ["pg.settings", "contact.contact.list"]])
+        self.assertEqual(found[0][1].parameters, [ID])
+
+    def test_values_keep_their_quotes_commas_and_nulls(self):
+        values = ["it's, $2 = 'x'", None, "", "{\"a\",\"b\"}", "two\nlines"]
+        [[statement]] = statements.batches_of([line(1, "s", "SELECT $1, $2, $3, $4, $5", *values)])
+        self.assertEqual(statement.parameters, values)
+
+    def test_what_changes_becomes_an_expression_and_the_rest_stays_a_parameter(self):
+        batch = [statements.Statement("pg.settings", SETTINGS, [TENANT, "9950"]),
+                 statements.Statement("contact.x", "-- a comment\nUPDATE x SET a = $2,\n  b = $3, c = $4 WHERE id = $1", [ID, "it's", None, ""])]
+        script = statements.script_of("get_0", "\\set n 7", batch, {ID: "('p' || :n)::uuid"}, (TENANT, OTHER))
+        self.assertEqual(script.lines, [
+            "\\set n 7", "\\startpipeline",
+            "SELECT set_config('app.tenant', :get_0_0_1, true), set_config('statement_timeout', :get_0_0_2, true);",
+            "UPDATE x SET a = :get_0_1_2, b = NULL, c = '' WHERE id = ('p' || :n)::uuid;",
+            "\\endpipeline"])
+        self.assertEqual(script.variables, {"get_0_0_1": OTHER, "get_0_0_2": "9950", "get_0_1_2": "it's"})
+
+    def test_a_tenth_parameter_is_not_the_first_followed_by_a_zero(self):
+        sql = ", ".join(f"${place}" for place in range(1, 12))
+        batch = [statements.Statement("s", f"SELECT {sql}", [f"v{place}" for place in range(1, 12)])]
+        script = statements.script_of("s", "", batch, {"v10": "TEN"}, (TENANT, OTHER))
+        self.assertIn(":s_0_9, TEN, :s_0_11;", script.lines[2])
+
+
+class Figures(unittest.TestCase):
+    def round(self, requests: int, service: float, postgres: float, limit: float) -> dict:
+        return {"requests": requests, "service_seconds": service, "postgres_seconds": postgres, "contact_seconds": service, "gateway_seconds": 0.0,
+                "pgbench_requests": 1000, "pgbench_client_seconds": limit / 4, "pgbench_postgres_seconds": limit * 3 / 4}
+
+    def test_rounds_are_added_up_before_they_are_divided(self):
+        found = rounds.summed([self.round(1000, 0.06, 0.04, 0.05), self.round(3000, 0.36, 0.24, 0.05)])
+        self.assertAlmostEqual(found["us"], 0.7 / 4000 * 1e6)
+        self.assertAlmostEqual(found["limit_us"], 0.1 / 2000 * 1e6)
+        self.assertAlmostEqual(found["ratio"], 3.5)
+        self.assertAlmostEqual(found["spread"][0], 2.0)
+        self.assertAlmostEqual(found["spread"][1], 4.0)
+        self.assertAlmostEqual(found["service_us"] + found["postgres_us"], found["us"])
+
+    def figures(self) -> dict:
+        return {"ratios": {"get": 2.0, "list": 1.7, "create": 1.5, "http_get": 3.2}, "search": {"latency_us": {"p95": 20_000}},
+                "memory_mb": {"contact": {"pss": 60.0}}, "start_seconds": {"contact": 1.0}}
+
+    def test_a_goal_is_reached_by_being_met(self):
+        self.assertEqual(report.misses(self.figures()), [])
+
+    def test_each_goal_that_is_missed_is_named(self):
+        figures = self.figures()
+        figures["ratios"]["list"] = 1.71
+        figures["search"]["latency_us"]["p95"] = 20_100
+        figures["memory_mb"]["contact"]["pss"] = 61.0
+        figures["start_seconds"]["contact"] = 1.2
+        self.assertEqual([text.split(":")[0] for text in report.misses(figures)], ["list of 50", "search", "contact", "contact"])
+
+
+class Ids(unittest.TestCase):
+    def test_a_type_id_is_its_uuid_in_base_32(self):
+        # The TypeID specification's valid vectors.
+        self.assertEqual(data.type_id("prefix", "0110c853-1d09-52d8-d73e-1194e95b5f19"), "prefix_0123456789abcdefghjkmnpqrs")
+        self.assertEqual(data.type_id("prefix", "01890a5d-ac96-774b-bcce-b302099a8057"), "prefix_01h455vb4pex5vsknk084sn02q")
+
+
+if __name__ == "__main__":
+    unittest.main()
