@@ -2,6 +2,10 @@
 
 #include <absl/strings/str_cat.h>
 
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <chrono>
 #include <set>
 
 #include "common/base/error.h"
@@ -11,6 +15,10 @@
 
 namespace crm::deal_pipeline {
 namespace {
+
+// A company that has just signed up gets its pipelines by event, a moment later: its first deal waits so long.
+constexpr std::chrono::milliseconds kFirstPipelineWait{3000};
+constexpr std::chrono::milliseconds kFirstPipelinePoll{50};
 
 struct ExternalIds {
   std::vector<std::string> systems, ids;
@@ -168,6 +176,14 @@ Async<v1::Pipeline> PipelineOf(pg::Db& db, const Call& call, const pg::Table<v1:
                                std::string field) {
   if (id.empty()) {
     CRM_CO_TRY(pg::Rows rows, co_await db.Read(call, sql::kFindDefaultPipeline, pg::Params()));
+    for (auto waited = std::chrono::milliseconds::zero(); rows.empty() && waited < kFirstPipelineWait;
+         waited += kFirstPipelinePoll) {
+      asio::steady_timer timer(co_await asio::this_coro::executor, kFirstPipelinePoll);
+      boost::system::error_code cancelled;
+      co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+      if (cancelled) break;
+      CRM_CO_TRY(rows, co_await db.Read(call, sql::kFindDefaultPipeline, pg::Params()));
+    }
     if (rows.empty()) {
       co_return StateError("there is no default pipeline yet; name one, or wait a moment after sign-up",
                            {{"field", field}});

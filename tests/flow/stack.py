@@ -20,6 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -203,7 +204,8 @@ class Stack:
     def failpoints(self, service: str, *lines: str) -> None:
         """Arms exactly these ("pg.before_commit=kill"; common/base/failpoint.h), none without lines. Read within 50 ms."""
         file = self.failpoint_file(service)
-        new = file.with_suffix(".new")
+        # A name of its own: a test arms while its reviver disarms.
+        new = file.with_name(f".{name}.{threading.get_ident()}.new")
         new.write_text("".join(f"{line}\n" for line in lines))
         new.replace(file)
 

@@ -195,7 +195,8 @@ struct Story {
   void Step(std::mt19937_64& random) {
     const auto below = [&](size_t n) { return static_cast<size_t>(random() % n); };
     const auto pick = [&](const std::vector<std::string>& from) { return from[below(from.size())]; };
-    const auto money = [&] { return absl::StrCat(below(100000), ".", 100 + below(900), below(1000) + 1000); };
+    // At most six digits after the point, as money has.
+    const auto money = [&] { return absl::StrCat(below(100000), ".", 100000 + below(900000)); };
     Pass(absl::Minutes(static_cast<int64_t>(1 + below(5000))));
     if (people.empty()) {
       for (int i = 0; i < 3; ++i) people.push_back(AddUser(absl::StrCat("User ", i), NewId("team", absl::Now())));
@@ -207,7 +208,7 @@ struct Story {
       deal.clear_lines();
       const std::string currency = below(4) ? "EUR" : "JPY";
       for (size_t i = 0, n = below(4); i < n; ++i) {
-        AddLine(deal, below(5) ? pick(products) : "", absl::StrCat(1 + below(20)), money().substr(0, 9), currency);
+        AddLine(deal, below(5) ? pick(products) : "", absl::StrCat(1 + below(20)), money(), currency);
       }
       if (deal.lines_size() > 0) Price(deal);
     };
@@ -218,7 +219,7 @@ struct Story {
       if (below(3)) deal.set_contact_id(pick(contacts));
       if (below(2)) deal.set_source("web form");
       if (below(3)) {
-        deal.mutable_amount()->set_amount(money().substr(0, 8));
+        deal.mutable_amount()->set_amount(money());
         deal.mutable_amount()->set_currency_code("EUR");
       }
       lines(deal);
