@@ -22,7 +22,7 @@ PACKAGES = {
     "libraries": "libabsl-dev libboost1.81-dev libpq-dev libpqxx-dev libhiredis-dev libssl-dev libsodium-dev libicu-dev "
                  "libphonenumber8 libhowardhinnant-date-dev libspdlog-dev libfmt-dev prometheus-cpp-dev "
                  "nlohmann-json3-dev rapidjson-dev libcurl4-openssl-dev libcsv-dev libre2-dev",
-    "tests": "libgtest-dev libgmock-dev libbenchmark-dev",
+    "tests": "libgtest-dev libgmock-dev libbenchmark-dev chromium fonts-dejavu-core",
     "processes": "postgresql-15 redis-server supervisor openssl tzdata",
     "tools": "curl jq ca-certificates",
 }
@@ -144,7 +144,7 @@ def npm_is_current() -> bool:
             if json.loads((paths.NPM / where / "package.json").read_text())["version"] != entry["version"]:
                 return False
         except FileNotFoundError:
-            if not entry.get("optional") or NPM_CPU in entry.get("cpu", []):
+            if not entry.get("optional") or NPM_CPU in entry.get("cpu", []) and "linux" in entry.get("os", ["linux"]):
                 return False
     return True
 
