@@ -40,6 +40,8 @@ absl::Status CheckService(const Service& service) {
     } else if ((access.has_public_() && !access.public_()) || (access.has_signed_in() && !access.signed_in()) ||
                (access.has_service() && !access.service())) {
       wrong.push_back(absl::StrCat(rpc->full_name(), ": its access option is set to false, so nobody could call it."));
+    } else if (access.services_size() > 0 && !access.has_right()) {
+      wrong.push_back(absl::StrCat(rpc->full_name(), ": services are named beside a right, and it has none."));
     }
     if (rpc->client_streaming()) wrong.push_back(absl::StrCat(rpc->full_name(), ": client streaming is not offered."));
     if (handler == nullptr) {

@@ -220,8 +220,11 @@ class AccessTest(unittest.TestCase):
                 return "a service may" if result.code == "PERMISSION_DENIED" or (result.code == "UNAUTHENTICATED" and not takes_secret(method)) else ""
             if method.who == "public":
                 return "everybody may" if result.reason == "RIGHT_MISSING" else ""
+            if certificate in method.access.get("services", ()):
+                return "this service may" if result.reason == "RIGHT_MISSING" else ""
             return "" if (result.code, result.reason) == RIGHT_MISSING else f"must be {RIGHT_MISSING}"
-        for certificate in ("contact", "gateway"):
+        named = {service for method in catalogue.methods for service in method.access.get("services", ())}
+        for certificate in sorted(named | {"contact", "gateway"}):
             self.walk({f"the service {certificate}": {"crm-tenant": zebra.admin.tenant_id}}, judge, as_=certificate,
                       only=lambda method: method.name != "crm.identity.v1.TenantService.SignUp")
 

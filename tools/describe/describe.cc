@@ -76,7 +76,8 @@ json AccessOf(const pb::MethodDescriptor* method) {
     case type::v1::Access::kRight:
       return {{"who", "right"},
               {"object", access.right().object()},
-              {"action", type::v1::Action_Name(access.right().action())}};
+              {"action", type::v1::Action_Name(access.right().action())},
+              {"services", std::vector<std::string>(access.services().begin(), access.services().end())}};
     case type::v1::Access::WHO_NOT_SET:
       break;
   }
