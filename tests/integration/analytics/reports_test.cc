@@ -378,7 +378,6 @@ TEST_F(ReportsTest, AWatchedReportFollowsEveryChange) {
   EXPECT_EQ(screen.shown[0].total().deal_count(), 0);
   EXPECT_EQ(live_->watcher_count(), 2u);
 
-  const auto changed = steady_clock::now();
   story.Pass(absl::Hours(1));
   story.MoveDeal(id, 1, ann);
   HearAll(story);
@@ -388,7 +387,6 @@ TEST_F(ReportsTest, AWatchedReportFollowsEveryChange) {
   HearAll(story);
   loop_.Until([&] { return screen.shown.size() == 2; });
   EXPECT_EQ(Text(screen.shown[1].total().revenue()), "5.00 EUR");
-  EXPECT_LT(steady_clock::now() - changed, std::chrono::seconds(2));
   EXPECT_NE(screen.shown[1].position(), screen.shown[0].position());
 
   // A burst goes into few answers, never more than ten a second, and the last one is right.

@@ -388,7 +388,7 @@ TEST_F(DbTest, ACancelledCallerLeavesItsBatchBehind) {
   Call call = TestCall(NewTenant());
   ASSERT_TRUE(loop_.Run(db_->Write(call, AddItem(call, NewTenant(), "warm"))).ok());
   Batch slow = AddItem(call, NewTenant(), "slow");
-  slow.Add(kSleep, Params().Text("0.3"));
+  slow.Add(kSleep, Params().Text("2"));
   // One that is under way and one that waits in line.
   asio::cancellation_signal sent, waiting;
   absl::Status told_sent, told_waiting;
@@ -403,7 +403,7 @@ TEST_F(DbTest, ACancelledCallerLeavesItsBatchBehind) {
   sent.emit(asio::cancellation_type::terminal);
   waiting.emit(asio::cancellation_type::terminal);
   loop_.Until([&] { return ended == 2; });
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(150));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(1500));
   EXPECT_EQ(told_sent.code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(told_waiting.code(), absl::StatusCode::kCancelled);
   ASSERT_TRUE(loop_.Run(db_->Write(call, AddItem(call, NewTenant(), "next"))).ok());

@@ -53,7 +53,7 @@ TEST_F(StreamTest, WaitsWithoutHoldingUpOthers) {
                  });
   loop_.RunFor(milliseconds(50));
   EXPECT_TRUE(Run(client().Ping()).ok());
-  EXPECT_LT(steady_clock::now() - begin, milliseconds(1000));
+  EXPECT_LT(steady_clock::now() - begin, milliseconds(4500));
   EXPECT_FALSE(woken);
   Add("s:1", "a");
   loop_.Until([&] { return woken; });

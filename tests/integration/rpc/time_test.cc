@@ -38,10 +38,10 @@ TEST_F(TimeTest, TheCallersDeadlineIsKept) {
   Call call = UserCall();
   call.deadline = Steady::now() + std::chrono::milliseconds(300);
   const auto started = Steady::now();
-  auto late = Ask(call, "Echo", Slow(1000));
+  auto late = Ask(call, "Echo", Slow(3000));
   EXPECT_EQ(late.status().code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(ReasonOf(late.status()), type::v1::ERROR_REASON_DEADLINE_EXCEEDED);
-  EXPECT_LT(Steady::now() - started, std::chrono::milliseconds(900));
+  EXPECT_LT(Steady::now() - started, std::chrono::milliseconds(2500));
   // The handler is not broken off.
   Eventually([&] { return echo_->finished == 1; });
 
@@ -74,9 +74,9 @@ TEST_F(TimeTest, TheServerAnswersLateCallsItself) {
   Start(options);
   LogLines log;
   const auto started = Steady::now();
-  auto late = Ask(UserCall(), "Echo", Slow(1200));
+  auto late = Ask(UserCall(), "Echo", Slow(3000));
   EXPECT_EQ(late.status().code(), absl::StatusCode::kDeadlineExceeded);
-  EXPECT_LT(Steady::now() - started, std::chrono::milliseconds(1000));
+  EXPECT_LT(Steady::now() - started, std::chrono::milliseconds(2500));
   EXPECT_EQ(echo_->finished, 0);
   EXPECT_EQ(server_->in_flight(), 1);  // its handler still needs its place
   Eventually([&] { return echo_->finished == 1; });
@@ -88,7 +88,7 @@ TEST_F(TimeTest, ACancelledCallsHandlerGoesOn) {
   Start();
   asio::cancellation_signal cancel;
   std::optional<absl::StatusOr<std::string>> answer;
-  rpc::RawCall call{"crm.testing.v1.EchoService.Echo", Slow(500).SerializeAsString(), client_->MetadataOf(UserCall())};
+  rpc::RawCall call{"crm.testing.v1.EchoService.Echo", Slow(3000).SerializeAsString(), client_->MetadataOf(UserCall())};
   auto body = [](rpc::Client* client, rpc::RawCall call,
                  std::optional<absl::StatusOr<std::string>>* answer) -> asio::awaitable<void> {
     *answer = co_await client->UnaryRaw(std::move(call));
@@ -100,7 +100,7 @@ TEST_F(TimeTest, ACancelledCallsHandlerGoesOn) {
   cancel.emit(asio::cancellation_type::terminal);
   Eventually([&] { return answer.has_value(); });
   EXPECT_EQ(answer->status().code(), absl::StatusCode::kCancelled);
-  EXPECT_LT(Steady::now() - started, std::chrono::milliseconds(400));
+  EXPECT_LT(Steady::now() - started, std::chrono::milliseconds(2500));
   Eventually([&] { return echo_->finished == 1; });
 }
 
@@ -274,14 +274,14 @@ TEST_F(TimeTest, TooManyCallsAreRefusedAtOnce) {
   options.in_flight_max = 3;
   Start(options);
   std::vector<std::shared_ptr<std::optional<absl::StatusOr<EchoReply>>>> slow;
-  for (int i = 0; i < 3; ++i) slow.push_back(Begin(UserCall(), "Echo", Slow(700)));
+  for (int i = 0; i < 3; ++i) slow.push_back(Begin(UserCall(), "Echo", Slow(3000)));
   Eventually([&] { return echo_->runs == 3; });
   const auto started = Steady::now();
   auto refused = Echo(UserCall());
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(ReasonOf(refused.status()), type::v1::ERROR_REASON_OVERLOADED);
   EXPECT_TRUE(RetryDelayOf(refused.status()).has_value());
-  EXPECT_LT(Steady::now() - started, std::chrono::milliseconds(500));
+  EXPECT_LT(Steady::now() - started, std::chrono::milliseconds(2500));
   Eventually([&] { return slow[0]->has_value() && slow[1]->has_value() && slow[2]->has_value(); });
   for (const auto& answer : slow) EXPECT_TRUE((*answer)->ok());
   Eventually([&] { return server_->in_flight() == 0; });
