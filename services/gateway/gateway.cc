@@ -101,6 +101,15 @@ bool NoneMatch(std::string_view header, const std::string& etag) {
   return true;
 }
 
+// Gives the answer its tag, and leaves the body out if the client has it.
+void Tag(const HttpRequest& request, const std::string& etag, HttpResponse& response) {
+  std::string_view known = request.Header("If-None-Match");
+  response.Set("ETag", etag);
+  if (known.empty() || NoneMatch(known, etag)) return;
+  response.status = 304;
+  response.body.clear();
+}
+
 bool HasHeader(const HttpResponse& response, std::string_view name) {
   for (const auto& header : response.headers) {
     if (absl::EqualsIgnoreCase(header.first, View(name))) return true;
@@ -265,14 +274,14 @@ asio::awaitable<HttpResponse> Gateway::Dispatch(HttpRequest& request, Call& call
       response.Set("Allow", absl::StrJoin(api_.AllowedMethods(request.path), ", "));
       co_return response;
     }
-    if (target.status().code() == absl::StatusCode::kNotFound && !config_.static_dir().empty() &&
-        (request.method == "GET" || request.method == "HEAD") && absl::StartsWith(request.path, kStaticPrefix)) {
-      auto file = ServeStatic(config_.static_dir(), request.path);
+    if (target.status().code() == absl::StatusCode::kNotFound && !absl::StartsWith(request.path, "/v1/") &&
+        (request.method == "GET" || request.method == "HEAD")) {
+      auto file = ServeStatic(config_.static_dirs(), request.path);
       if (file.ok()) {
         file->route = "static";
+        edge::Tag(request, absl::StrCat("\"", edge::Fingerprint(file->body), "\""), *file);
         co_return *std::move(file);
       }
-      co_return ErrorResponse(file.status(), request.request_id);
     }
     co_return ErrorResponse(target.status(), request.request_id);
   }
@@ -427,13 +436,8 @@ absl::StatusOr<HttpResponse> Gateway::Answer(const RpcRoute& route, const HttpRe
   if (request.method == "GET" || request.method == "HEAD") {
     std::string etag = route.response_etag ? edge::TextField(bytes, route.response_etag) : "";
     etag = absl::StrCat("\"", etag, etag.empty() ? "" : ".", edge::Fingerprint(response.body), "\"");
-    std::string_view known = request.Header("If-None-Match");
-    response.Set("ETag", etag);
     if (!route.cookie) response.Set("Cache-Control", "private, no-cache");
-    if (!known.empty() && !edge::NoneMatch(known, etag)) {
-      response.status = 304;
-      response.body.clear();
-    }
+    edge::Tag(request, etag, response);
   } else if (route.response_etag) {
     std::string etag = edge::TextField(bytes, route.response_etag);
     if (!etag.empty()) response.Set("ETag", absl::StrCat("\"", etag, "\""));

@@ -1,7 +1,9 @@
-// Files of one folder, for the console: only regular files below it, with types known by extension.
+// Files of folders that the configuration names, for the console: only regular files below them, with types known by
+// extension.
 #pragma once
 
 #include <absl/status/statusor.h>
+#include <google/protobuf/repeated_field.h>
 
 #include <string>
 #include <string_view>
@@ -10,10 +12,10 @@
 
 namespace crm::gateway {
 
-inline constexpr char kStaticPrefix[] = "/console/";
+using Folders = google::protobuf::RepeatedPtrField<std::string>;
 
-// The file that a path under kStaticPrefix names ("/console/" is index.html). NOT_FOUND for everything else, for links
-// out of the folder too.
-absl::StatusOr<HttpResponse> ServeStatic(const std::string& folder, std::string_view path);
+// The file that a path names in the first folder that has it; "/" and "/x/" name their index.html. NOT_FOUND for
+// everything else, for links out of a folder too. The answer allows scripts, styles and calls of this origin only.
+absl::StatusOr<HttpResponse> ServeStatic(const Folders& folders, std::string_view path);
 
 }  // namespace crm::gateway

@@ -3,14 +3,11 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "services/gateway/compress.h"
 #include "services/gateway/limiter.h"
 #include "services/gateway/sse.h"
-#include "services/gateway/static_files.h"
 #include "tests/unit/services/gateway/descriptors.h"
 
 namespace crm::gateway {
@@ -152,26 +149,6 @@ TEST(LimitedAddressTest, Ipv6ClientsAreLimitedByTheirNetwork) {
   EXPECT_EQ(LimitedAddress("10.1.2.3"), "10.1.2.3");
   EXPECT_EQ(LimitedAddress("2001:db8:1:2:3:4:5:6"), LimitedAddress("2001:db8:1:2::1"));
   EXPECT_NE(LimitedAddress("2001:db8:1:3::1"), LimitedAddress("2001:db8:1:2::1"));
-}
-
-TEST(StaticTest, OnlyFilesBelowTheFolder) {
-  namespace fs = std::filesystem;
-  fs::path dir = fs::temp_directory_path() / ("crm_static_" + std::to_string(getpid()));
-  fs::create_directories(dir / "site" / "sub");
-  std::ofstream(dir / "secret.json") << "secret";
-  std::ofstream(dir / "site" / "index.html") << "<html>";
-  std::ofstream(dir / "site" / "sub" / "a.js") << "1";
-  std::ofstream(dir / "site" / "b.sh") << "1";
-  fs::create_symlink(dir / "secret.json", dir / "site" / "link.json");
-  std::string root = (dir / "site").string();
-  EXPECT_EQ(ServeStatic(root, "/console/")->body, "<html>");
-  EXPECT_EQ(ServeStatic(root, "/console/sub/a.js")->content_type, "text/javascript; charset=utf-8");
-  for (const char* path : {"/console/../secret.json", "/console/%2e%2e/secret.json", "/console/..%2fsecret.json",
-                           "/console/link.json", "/console//etc/passwd", "/console/b.sh", "/console/nothing.js",
-                           "/console/sub", "/other/index.html", "/console/a%00.js"}) {
-    EXPECT_FALSE(ServeStatic(root, path).ok()) << path;
-  }
-  fs::remove_all(dir);
 }
 
 }  // namespace
