@@ -169,6 +169,14 @@ absl::Status Api::AddOwn(const char* method, const char* path, Own own) {
 }
 
 absl::Status Api::AddMethod(const pb::MethodDescriptor* method, const std::string& service) {
+  if (!method->client_streaming() && method->options().HasExtension(type::v1::access) &&
+      method->options().GetExtension(type::v1::access).who_case() != type::v1::Access::kService) {
+    RpcRoute route = RouteOf(method, service);
+    route.http_method = "POST";
+    route.path = absl::StrCat("/", method->service()->full_name(), "/", method->name());
+    route.body = "*";
+    rpcs_.emplace(route.path, route);
+  }
   if (!method->options().HasExtension(google::api::http)) return absl::OkStatus();
   const auto& rule = method->options().GetExtension(google::api::http);
   auto add = [&](const google::api::HttpRule& one) -> absl::Status {
@@ -195,29 +203,44 @@ absl::Status Api::AddMethod(const pb::MethodDescriptor* method, const std::strin
   return absl::OkStatus();
 }
 
+// What both kinds of paths need to know of an rpc.
+RpcRoute Api::RouteOf(const pb::MethodDescriptor* method, const std::string& service) {
+  RpcRoute route;
+  route.method = method;
+  route.full_name = method->full_name();
+  route.service = service;
+  route.access = method->options().GetExtension(type::v1::access);
+  route.read_only = method->options().idempotency_level() == pb::MethodOptions::NO_SIDE_EFFECTS;
+  const auto* input = method->input_type();
+  const auto* output = method->output_type();
+  route.etag_field = routes::Find(input, "etag", pb::FieldDescriptor::CPPTYPE_STRING);
+  if (const auto* id = routes::Find(input, "request_id", pb::FieldDescriptor::CPPTYPE_STRING))
+    route.request_id = id->number();
+  route.request = factory_->GetPrototype(input);
+  route.response = writer_->PlanOf(output);
+  if (const auto* etag = routes::Find(output, "etag", pb::FieldDescriptor::CPPTYPE_STRING))
+    route.response_etag = etag->number();
+  route.cookie = routes::Find(output, "cookie_secret", pb::FieldDescriptor::CPPTYPE_STRING);
+  return route;
+}
+
 absl::Status Api::AddRoute(const pb::MethodDescriptor* method, const std::string& service,
                            const std::string& http_method, const std::string& path, const std::string& body) {
   auto broken = [&](const std::string& why) {
     return absl::InvalidArgumentError(absl::StrCat(method->full_name(), " (", http_method, " ", path, "): ", why));
   };
   if (method->client_streaming()) return broken("a stream of requests has no HTTP form: leave google.api.http out");
-  RpcRoute route;
-  route.method = method;
-  route.full_name = method->full_name();
-  route.service = service;
+  RpcRoute route = RouteOf(method, service);
   route.http_method = http_method;
   route.path = path;
   route.body = body;
-  route.access = method->options().GetExtension(type::v1::access);
   if (route.access.who_case() == type::v1::Access::WHO_NOT_SET)
     return broken("has no (crm.type.v1.access): say who may call it");
   if (route.access.who_case() == type::v1::Access::kService) {
     return broken("is only for services and must have no HTTP route: leave google.api.http out");
   }
-  route.read_only = method->options().idempotency_level() == pb::MethodOptions::NO_SIDE_EFFECTS;
 
   const auto* input = method->input_type();
-  const auto* output = method->output_type();
   CRM_TRY(PathTemplate parsed, ParsePathTemplate(path));
   for (const auto& variable : parsed.variables) {
     absl::Status ok = routes::CheckFieldPath(input, variable.field);
@@ -236,15 +259,7 @@ absl::Status Api::AddRoute(const pb::MethodDescriptor* method, const std::string
       return broken("PATCH needs body: \"<field>\" and a google.protobuf.FieldMask update_mask");
     }
   }
-  route.etag_field = routes::Find(input, "etag", pb::FieldDescriptor::CPPTYPE_STRING);
-  if (const auto* id = routes::Find(input, "request_id", pb::FieldDescriptor::CPPTYPE_STRING))
-    route.request_id = id->number();
-  route.request = factory_->GetPrototype(input);
-  route.response = writer_->PlanOf(output);
-  if (const auto* etag = routes::Find(output, "etag", pb::FieldDescriptor::CPPTYPE_STRING))
-    route.response_etag = etag->number();
-  route.cookie = routes::Find(output, "cookie_secret", pb::FieldDescriptor::CPPTYPE_STRING);
-  route.refs = routes::RefTree(&route.ref_names).Build(output, "", 0, 1);
+  route.refs = routes::RefTree(&route.ref_names).Build(method->output_type(), "", 0, 1);
   routes_.push_back(std::move(route));
   return router_.Add(http_method, path, routes_.size() - 1, method->full_name());
 }
@@ -259,6 +274,19 @@ absl::StatusOr<Api::Target> Api::Find(std::string_view method, std::string_view 
   }
   target.match = std::move(match);
   return target;
+}
+
+const RpcRoute* Api::FindRpc(std::string_view path) const {
+  auto it = rpcs_.find(path);
+  return it == rpcs_.end() ? nullptr : &it->second;
+}
+
+std::vector<std::string> Api::AllowedMethods(std::string_view path) const {
+  if (const RpcRoute* rpc = FindRpc(path)) {
+    if (rpc->read_only && !rpc->method->server_streaming()) return {"GET", "HEAD", "POST"};
+    return {"POST"};
+  }
+  return router_.AllowedMethods(path);
 }
 
 }  // namespace crm::gateway

@@ -29,7 +29,7 @@ struct RefNode {
   std::map<int, Field> fields;  // by field number
 };
 
-// One binding of one rpc.
+// One binding of one rpc: a REST route, or the rpc's own path.
 struct RpcRoute {
   const google::protobuf::MethodDescriptor* method = nullptr;
   std::string full_name;    // "crm.contact.v1.ContactService.GetContact"
@@ -79,7 +79,11 @@ class Api {
     RouteMatch match;
   };
   absl::StatusOr<Target> Find(std::string_view method, std::string_view path) const;
-  std::vector<std::string> AllowedMethods(std::string_view path) const { return router_.AllowedMethods(path); }
+  std::vector<std::string> AllowedMethods(std::string_view path) const;
+
+  // The rpc at "/crm.contact.v1.ContactService/GetContact", for Connect and gRPC-Web: every one that is not only for
+  // services, with an HTTP route or without. Null if there is none.
+  const RpcRoute* FindRpc(std::string_view path) const;
 
   const std::vector<RpcRoute>& routes() const { return routes_; }
   const std::map<std::string, RecordType>& records() const { return records_; }
@@ -97,12 +101,14 @@ class Api {
   absl::Status AddRoute(const google::protobuf::MethodDescriptor* method, const std::string& service,
                         const std::string& http_method, const std::string& path, const std::string& body);
   absl::Status AddOwn(const char* method, const char* path, Own own);
+  RpcRoute RouteOf(const google::protobuf::MethodDescriptor* method, const std::string& service);
 
   google::protobuf::DescriptorPool pool_;
   std::unique_ptr<google::protobuf::DynamicMessageFactory> factory_;
   std::unique_ptr<json::Writer> writer_;
   std::vector<const google::protobuf::FileDescriptor*> files_;
   std::vector<RpcRoute> routes_;
+  std::map<std::string, RpcRoute, std::less<>> rpcs_;  // by path
   std::vector<Own> own_;
   Router router_;
   std::map<std::string, RecordType> records_;

@@ -1,5 +1,7 @@
-// gzip for answers (RFC 1952), where the client takes it.
+// gzip (RFC 1952): for answers, where the client takes it, and for requests.
 #pragma once
+
+#include <absl/status/statusor.h>
 
 #include <string>
 #include <string_view>
@@ -14,5 +16,8 @@ bool AcceptsGzip(std::string_view accept_encoding);
 
 // The text compressed; empty if it cannot be or would not be smaller.
 std::string Gzip(std::string_view text);
+
+// What was compressed. BODY_INVALID if it is no gzip, TOO_LARGE once it grows beyond `bytes_max`.
+absl::StatusOr<std::string> Gunzip(std::string_view text, size_t bytes_max);
 
 }  // namespace crm::gateway

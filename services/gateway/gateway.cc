@@ -8,18 +8,14 @@
 #include <google/protobuf/wire_format_lite.h>
 #include <zlib.h>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <deque>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "common/base/error.h"
 #include "common/base/id.h"
 #include "common/base/status.h"
-#include "common/events/loop.h"
 #include "common/obs/log.h"
+#include "common/rpc/metadata.h"
 #include "services/gateway/compress.h"
 #include "services/gateway/expand.h"
 #include "services/gateway/http_error.h"
@@ -28,6 +24,7 @@
 #include "services/gateway/static_files.h"
 #include "services/gateway/together.h"
 #include "services/gateway/transcode.h"
+#include "services/gateway/wire.h"
 
 namespace crm::gateway {
 
@@ -37,10 +34,14 @@ namespace edge {
 
 constexpr char kSignOut[] = "crm.identity.v1.SessionService.DeleteSession";
 constexpr char kAllowHeaders[] =
-    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-CSRF-Token, X-Request-Id, X-Timeout, "
-    "Crm-Time-Zone, Accept-Language, Last-Event-ID, traceparent";
+    "Authorization, Content-Type, Content-Encoding, Idempotency-Key, If-Match, If-None-Match, X-CSRF-Token, "
+    "X-Request-Id, X-Timeout, Crm-Time-Zone, Crm-After, Accept-Language, Last-Event-ID, traceparent, "
+    "Connect-Protocol-Version, Connect-Timeout-Ms, Connect-Content-Encoding, Connect-Accept-Encoding, Grpc-Timeout, "
+    "Grpc-Encoding, Grpc-Accept-Encoding, X-Grpc-Web, X-User-Agent";
 constexpr char kExposeHeaders[] =
-    "ETag, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, Crm-Refs-Missing, Location";
+    "ETag, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id, Crm-Refs-Missing, Crm-Position, Crm-Stale, "
+    "Location, "
+    "Content-Encoding, Connect-Content-Encoding, Grpc-Encoding, Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin";
 
 absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
@@ -110,6 +111,12 @@ void Tag(const HttpRequest& request, const std::string& etag, HttpResponse& resp
   response.body.clear();
 }
 
+std::vector<std::pair<std::string, std::string>> MetadataOf(const Call& call) {
+  auto metadata = rpc::Client::MetadataOf(call);
+  if (!call.idempotency_key.empty()) metadata.emplace_back(rpc::kIdempotencyKeyMetadata, call.idempotency_key);
+  return metadata;
+}
+
 bool HasHeader(const HttpResponse& response, std::string_view name) {
   for (const auto& header : response.headers) {
     if (absl::EqualsIgnoreCase(header.first, View(name))) return true;
@@ -122,85 +129,26 @@ std::string SetCookie(const std::string& value, int64_t seconds, bool secure) {
                       secure ? "; Secure" : "");
 }
 
-// A server's stream on its way to a browser: messages wait here, few of them, until they are written.
-struct Pipe {
-  explicit Pipe(const asio::any_io_executor& loop) : filled(loop), emptied(loop) {}
-  static constexpr size_t kMax = 16;
-
-  events::Bell filled, emptied;
-  std::deque<std::string> messages;
-  bool closed = false;  // by the client
-  bool done = false;    // by the server
-  absl::Status status;
-  asio::cancellation_signal cancel;
-
-  static Async<> Push(std::shared_ptr<Pipe> pipe, std::string text) {
-    while (pipe->messages.size() >= kMax && !pipe->closed) co_await pipe->emptied.Wait(std::chrono::hours(1));
-    if (pipe->closed) co_return absl::CancelledError("the client has gone");
-    pipe->messages.push_back(std::move(text));
-    pipe->filled.Ring();
-    co_return absl::OkStatus();
-  }
-};
-
-// Runs a server stream and writes it as server-sent events, until one of the two ends.
-asio::awaitable<void> RunPipe(rpc::Client* peer, rpc::RawCall raw, const Api* api, const RpcRoute* route,
-                              std::shared_ptr<Recheck> recheck, std::string request_id, StreamSink& sink) {
-  using Clock = std::chrono::steady_clock;
-  auto pipe = std::make_shared<Pipe>(sink.executor());
-  sink.OnClose([weak = std::weak_ptr(pipe)] {
-    if (auto alive = weak.lock()) {
-      alive->closed = true;
-      alive->filled.Ring();
-      alive->emptied.Ring();
-    }
-  });
-  auto on_message = [pipe, api, route](std::string bytes) -> Async<> {
+// A stream as server-sent events.
+StreamForm SseForm(const Api& api, const RpcRoute& route, std::string request_id) {
+  StreamForm form;
+  form.open = "retry: 2000\n: open\n\n";
+  form.heartbeat = ": still here\n\n";
+  form.message = [&api, &route](const std::string& bytes) -> absl::StatusOr<std::string> {
     std::string json;
-    absl::Status written = api->writer().Append(route->response, bytes, json);
-    return written.ok() ? Pipe::Push(pipe, std::move(json)) : Pipe::Push(pipe, "null");
+    CRM_TRY(api.writer().Append(route.response, bytes, json));
+    return SseEvent("", "", json);
   };
-  asio::co_spawn(
-      sink.executor(), peer->StreamRaw(std::move(raw), on_message),
-      asio::bind_cancellation_slot(pipe->cancel.slot(), [pipe](std::exception_ptr error, absl::Status status) {
-        pipe->done = true;
-        pipe->status = error ? absl::InternalError("the stream broke") : std::move(status);
-        pipe->filled.Ring();
-      }));
-  absl::Status end = co_await sink.Write("retry: 2000\n: open\n\n");
-  auto heartbeat = Clock::now() + kHeartbeat;
-  while (end.ok() && !pipe->closed) {
-    if (!pipe->messages.empty()) {
-      std::string text = SseEvent("", "", pipe->messages.front());
-      pipe->messages.pop_front();
-      pipe->emptied.Ring();
-      end = co_await sink.Write(std::move(text));
-      heartbeat = Clock::now() + kHeartbeat;
-      continue;
-    }
-    if (pipe->done) {
-      if (!pipe->status.ok()) co_await sink.Write(SseError(pipe->status, request_id));
-      break;
-    }
-    if (recheck) {
-      absl::Status allowed = co_await recheck->IfDue();
-      if (!allowed.ok()) {
-        co_await sink.Write(SseError(allowed, request_id));
-        break;
-      }
-    }
-    if (Clock::now() >= heartbeat) {
-      end = co_await sink.Write(": still here\n\n");
-      heartbeat = Clock::now() + kHeartbeat;
-    }
-    auto until = recheck ? std::min(heartbeat, recheck->due()) : heartbeat;
-    co_await pipe->filled.Wait(std::max(std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()),
-                                        std::chrono::milliseconds(1)));
-  }
-  pipe->closed = true;
-  pipe->emptied.Ring();
-  if (!pipe->done) pipe->cancel.emit(asio::cancellation_type::terminal);
-  while (!pipe->done) co_await pipe->filled.Wait(std::chrono::hours(1));
+  form.end = [request_id = std::move(request_id)](const absl::Status& status) {
+    return status.ok() ? std::string() : SseError(status, request_id);
+  };
+  return form;
+}
+
+// What is refused where nobody knows yet what it was to be.
+HttpResponse RefusalFor(const HttpRequest& request, const absl::Status& status, unsigned http_status) {
+  return IsWirePath(request.path) ? WireError(GuessWire(request), status, request.request_id, http_status)
+                                  : ErrorResponse(status, request.request_id, http_status);
 }
 
 }  // namespace edge
@@ -227,7 +175,7 @@ asio::awaitable<HttpResponse> Gateway::Handle(HttpRequest& request) {
   } in_flight{in_flight_};
   HttpResponse response;
   if (in_flight.now > kInFlightMax) {
-    response = ErrorResponse(edge::Overloaded(), request.request_id);
+    response = edge::RefusalFor(request, edge::Overloaded(), 0);
   } else {
     response = co_await Dispatch(request, call);
   }
@@ -244,7 +192,7 @@ HttpResponse Gateway::Refuse(HttpRequest& request, absl::Status status, unsigned
     status = Error(absl::StatusCode::kInternal, type::v1::ERROR_REASON_INTERNAL,
                    "something broke on our side: quote the request id");
   }
-  HttpResponse response = ErrorResponse(status, request.request_id, http_status);
+  HttpResponse response = edge::RefusalFor(request, status, http_status);
   Finish(request, call, response);
   return response;
 }
@@ -267,6 +215,13 @@ std::string Gateway::ClientAddress(const HttpRequest& request) const {
 
 asio::awaitable<HttpResponse> Gateway::Dispatch(HttpRequest& request, Call& call) {
   if (request.method == "OPTIONS") co_return ServeOptions(request);
+  if (request.Header("Content-Encoding") == "gzip") {
+    auto body = Gunzip(request.body, BodyMax());
+    if (!body.ok()) co_return edge::RefusalFor(request, body.status(), 0);
+    request.body = *std::move(body);
+    request.headers.erase(http::field::content_encoding);
+  }
+  if (IsWirePath(request.path)) co_return co_await ServeWire(request, call);
   auto target = api_.Find(request.method, request.path);
   if (!target.ok()) {
     if (target.status().code() == absl::StatusCode::kUnimplemented) {
@@ -311,6 +266,105 @@ Async<Caller> Gateway::Admit(const HttpRequest& request, Call& call, Limiter::He
   co_return caller;
 }
 
+Async<Caller> Gateway::AdmitTo(const RpcRoute& route, const HttpRequest& request, Call& call,
+                               Limiter::Headers& headers) {
+  if (!route.access.public_()) co_return co_await Admit(request, call, headers);
+  CRM_CO_TRY(co_await limiter_.TakeAddress(request.peer, headers));
+  co_return Caller();
+}
+
+rpc::RawCall Gateway::CallOf(const RpcRoute& route, std::string bytes, Call& call) {
+  rpc::RawCall raw;
+  raw.method = route.full_name;
+  raw.deadline = call.deadline;
+  raw.request = std::move(bytes);
+  raw.retriable = route.read_only || !call.idempotency_key.empty();
+  if (!raw.retriable && route.request_id) {
+    // A write without a key gets one, so that a lost connection can be answered by sending it again.
+    if (edge::TextField(raw.request, route.request_id).empty()) call.idempotency_key = NewUuid(call.start).ToString();
+    raw.retriable = true;
+  }
+  raw.metadata = edge::MetadataOf(call);
+  return raw;
+}
+
+Async<std::string> Gateway::Ask(rpc::Client& peer, rpc::RawCall& raw, Caller& caller, Call& call) {
+  auto bytes = co_await peer.UnaryRaw(raw);
+  if (!bytes.ok() && bytes.status().code() == absl::StatusCode::kUnauthenticated && !caller.secret.empty()) {
+    // A token traded for a key or cookie may be refused before its time (a new signing key, say): trade once more.
+    callers_.Forget(caller.secret);
+    auto renewed = co_await callers_.Renew(caller, call);
+    if (renewed.ok()) {
+      caller = *std::move(renewed);
+      call.token = caller.token;
+      raw.metadata = edge::MetadataOf(call);
+      bytes = co_await peer.UnaryRaw(raw);
+    }
+  }
+  co_return bytes;
+}
+
+void Gateway::Stream(rpc::Client& peer, rpc::RawCall raw, StreamForm form, const Caller& caller, const Call& call,
+                     HttpResponse& response) {
+  auto recheck = caller.anonymous() ? nullptr : std::make_shared<Recheck>(callers_, caller, call);
+  response.stream = [&peer, raw = std::move(raw), form = std::move(form), recheck](StreamSink& sink) {
+    return RunPipe(peer, raw, form, recheck, sink);
+  };
+}
+
+// Connect and gRPC-Web: other words for the same as ServeRpc.
+asio::awaitable<HttpResponse> Gateway::ServeWire(const HttpRequest& request, Call& call) {
+  const RpcRoute* route = api_.FindRpc(request.path);
+  unsigned http_status = 0;
+  Limiter::Headers headers;
+  Wire wire = GuessWire(request);
+  auto answered = [&](HttpResponse response) {
+    response.route = route ? route->full_name : "";
+    response.tenant_id = call.principal.tenant_id();
+    for (auto& header : headers) response.headers.push_back(std::move(header));
+    return response;
+  };
+  auto refused = [&](const absl::Status& status) {
+    HttpResponse response = WireError(wire, status, request.request_id, http_status);
+    if (http_status == 405) response.Set("Allow", absl::StrJoin(api_.AllowedMethods(request.path), ", "));
+    return answered(std::move(response));
+  };
+  auto read = ReadWire(request, route, http_status);
+  if (!read.ok()) co_return refused(read.status());
+  wire = *read;
+  call.method = route->full_name;
+  absl::Status head = ReadCallHeaders(request, call);
+  if (!head.ok()) co_return refused(head);
+  auto timeout = ReadWireTimeout(wire, request);
+  if (!timeout.ok()) co_return refused(timeout.status());
+  if (*timeout) call.deadline = request.start + std::min<std::chrono::milliseconds>(**timeout, kTimeoutMax);
+
+  auto admitted = co_await AdmitTo(*route, request, call, headers);
+  if (!admitted.ok()) co_return refused(admitted.status());
+  auto peer = peers_.Find(route->service);
+  if (!peer.ok()) co_return refused(peer.status());
+  auto bytes = ReadWireRequest(wire, *route, request, BodyMax());
+  if (!bytes.ok()) co_return refused(bytes.status());
+
+  rpc::RawCall raw = CallOf(*route, *std::move(bytes), call);
+  if (route->method->server_streaming()) {
+    raw.deadline = *timeout ? request.start + **timeout : std::chrono::steady_clock::time_point::max();
+    HttpResponse response = WireStreamResponse(wire);
+    Stream(**peer, std::move(raw), WireStreamForm(wire, api_, *route, request.request_id), *admitted, call, response);
+    co_return answered(std::move(response));
+  }
+  bytes = co_await Ask(**peer, raw, *admitted, call);
+  if (!bytes.ok()) co_return refused(bytes.status());
+  HttpResponse extra;
+  absl::Status cookie = TakeCookie(*route, *bytes, extra);
+  auto answer = cookie.ok() ? WireAnswer(wire, api_, *route, *bytes) : cookie;
+  if (!answer.ok()) co_return refused(Unwritten(*route, call, answer.status()));
+  for (auto& header : extra.headers) answer->headers.push_back(std::move(header));
+  if (wire.get) Tag(*route, request, *bytes, *answer);
+  SignOut(*route, *admitted, raw.request, *answer);
+  co_return answered(*std::move(answer));
+}
+
 Async<HttpResponse> Gateway::ServeRpc(const HttpRequest& request, const RpcRoute& route, const RouteMatch& match,
                                       Call call, const Caller* known) {
   Limiter::Headers headers;
@@ -321,63 +375,30 @@ Async<HttpResponse> Gateway::ServeRpc(const HttpRequest& request, const RpcRoute
     return response;
   };
   Caller caller;
-  if (route.access.public_()) {
-    absl::Status allowed = co_await limiter_.TakeAddress(request.peer, headers);
-    if (!allowed.ok()) co_return refused(allowed);
-  } else if (known) {
+  if (known && !route.access.public_()) {
     caller = *known;
   } else {
-    auto admitted = co_await Admit(request, call, headers);
+    auto admitted = co_await AdmitTo(route, request, call, headers);
     if (!admitted.ok()) co_return refused(admitted.status());
     caller = *std::move(admitted);
   }
 
   unsigned http_status = 0;
-  size_t body_max = config_.body_bytes_max() > 0 ? config_.body_bytes_max() : json::kBytesMax;
-  auto read = ReadRequest(route, match, request, body_max, http_status);
+  auto read = ReadRequest(route, match, request, BodyMax(), http_status);
   if (!read.ok()) co_return refused(read.status(), http_status);
   auto peer = peers_.Find(route.service);
   if (!peer.ok()) co_return refused(peer.status());
 
-  rpc::RawCall raw;
-  raw.method = route.full_name;
-  raw.deadline = route.method->server_streaming() ? std::chrono::steady_clock::time_point::max() : call.deadline;
-  raw.request = std::move(read->bytes);
-  raw.retriable = route.read_only || !call.idempotency_key.empty();
-  if (!raw.retriable && route.request_id) {
-    // A write without a key gets one, so that a lost connection can be answered by sending it again.
-    if (edge::TextField(raw.request, route.request_id).empty()) call.idempotency_key = NewUuid(call.start).ToString();
-    raw.retriable = true;
-  }
-  auto metadata = [&call] {
-    auto out = rpc::Client::MetadataOf(call);
-    if (!call.idempotency_key.empty()) out.emplace_back("idempotency-key", call.idempotency_key);
-    return out;
-  };
-  raw.metadata = metadata();
+  rpc::RawCall raw = CallOf(route, std::move(read->bytes), call);
   if (route.method->server_streaming()) {
+    raw.deadline = std::chrono::steady_clock::time_point::max();
     HttpResponse response = SseResponse();
     response.tenant_id = call.principal.tenant_id();
     for (auto& header : headers) response.headers.push_back(std::move(header));
-    auto recheck = caller.anonymous() ? nullptr : std::make_shared<Recheck>(callers_, caller, call);
-    response.stream = [peer = *peer, raw = std::move(raw), api = &api_, route = &route, recheck,
-                       id = request.request_id](StreamSink& sink) {
-      return edge::RunPipe(peer, raw, api, route, recheck, id, sink);
-    };
+    Stream(**peer, std::move(raw), edge::SseForm(api_, route, request.request_id), caller, call, response);
     co_return response;
   }
-  auto bytes = co_await (*peer)->UnaryRaw(raw);
-  if (!bytes.ok() && bytes.status().code() == absl::StatusCode::kUnauthenticated && !caller.secret.empty()) {
-    // A token traded for a key or cookie may be refused before its time (a new signing key, say): trade once more.
-    callers_.Forget(caller.secret);
-    auto renewed = co_await callers_.Renew(caller, call);
-    if (renewed.ok()) {
-      caller = *std::move(renewed);
-      call.token = caller.token;
-      raw.metadata = metadata();
-      bytes = co_await (*peer)->UnaryRaw(raw);
-    }
-  }
+  auto bytes = co_await Ask(**peer, raw, caller, call);
   if (!bytes.ok()) co_return refused(bytes.status());
 
   std::string extra;
@@ -389,55 +410,67 @@ Async<HttpResponse> Gateway::ServeRpc(const HttpRequest& request, const RpcRoute
     missing = std::move(refs->missing);
   }
   auto answer = Answer(route, request, *std::move(bytes), extra);
-  if (!answer.ok()) {
-    obs::Log(obs::Level::kError, call, "an answer could not be written as JSON",
-             {{"route", route.full_name}, {"why", answer.status().message()}});
-    co_return refused(Error(absl::StatusCode::kInternal, type::v1::ERROR_REASON_INTERNAL,
-                            "something broke on our side: quote the request id"));
-  }
+  if (!answer.ok()) co_return refused(Unwritten(route, call, answer.status()));
   answer->tenant_id = call.principal.tenant_id();
   if (!missing.empty()) answer->Set("Crm-Refs-Missing", absl::StrJoin(missing, ", "));
   for (auto& header : headers) answer->headers.push_back(std::move(header));
-  if (caller.by_cookie && route.full_name == edge::kSignOut && !match.variables.empty()) {
-    const std::string& id = match.variables[0].second;
-    if (id == "current" || id == caller.session_id) {
-      callers_.Forget(caller.secret);
-      answer->Set("Set-Cookie", edge::SetCookie("", 0, config_.secure_cookies()));
-    }
-  }
+  SignOut(route, caller, raw.request, *answer);
   co_return *std::move(answer);
+}
+
+absl::Status Gateway::Unwritten(const RpcRoute& route, const Call& call, const absl::Status& why) {
+  obs::Log(obs::Level::kError, call, "an answer could not be written",
+           {{"route", route.full_name}, {"why", why.message()}});
+  return Error(absl::StatusCode::kInternal, type::v1::ERROR_REASON_INTERNAL,
+               "something broke on our side: quote the request id");
+}
+
+void Gateway::SignOut(const RpcRoute& route, const Caller& caller, const std::string& request, HttpResponse& response) {
+  if (!caller.by_cookie || route.full_name != edge::kSignOut) return;
+  const auto* field = route.method->input_type()->FindFieldByName("id");
+  std::string id = field ? edge::TextField(request, field->number()) : "";
+  if (id != "current" && id != caller.session_id) return;
+  callers_.Forget(caller.secret);
+  response.Set("Set-Cookie", edge::SetCookie("", 0, config_.secure_cookies()));
+}
+
+absl::Status Gateway::TakeCookie(const RpcRoute& route, std::string& bytes, HttpResponse& response) {
+  if (!route.cookie) return absl::OkStatus();
+  response.Set("Cache-Control", "no-store");
+  std::string secret = edge::TextField(bytes, route.cookie->number());
+  if (secret.empty()) return absl::OkStatus();
+  pb::DynamicMessageFactory factory(&api_.pool());
+  std::unique_ptr<pb::Message> message(factory.GetPrototype(route.method->output_type())->New());
+  if (!message->ParseFromString(bytes)) return absl::DataLossError("the service's answer cannot be read");
+  int64_t seconds = 30 * 24 * 3600;
+  const auto* expire = route.method->output_type()->FindFieldByName("expire_time");
+  if (expire && expire->cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE &&
+      message->GetReflection()->HasField(*message, expire)) {
+    const pb::Message& time = message->GetReflection()->GetMessage(*message, expire);
+    seconds = time.GetReflection()->GetInt64(time, time.GetDescriptor()->FindFieldByName("seconds")) -
+              absl::ToUnixSeconds(absl::Now());
+  }
+  message->GetReflection()->ClearField(message.get(), route.cookie);
+  bytes = message->SerializeAsString();
+  response.Set("Set-Cookie", edge::SetCookie(secret, std::max<int64_t>(seconds, 0), config_.secure_cookies()));
+  return absl::OkStatus();
+}
+
+void Gateway::Tag(const RpcRoute& route, const HttpRequest& request, const std::string& bytes, HttpResponse& response) {
+  std::string etag = route.response_etag ? edge::TextField(bytes, route.response_etag) : "";
+  etag = absl::StrCat("\"", etag, etag.empty() ? "" : ".", edge::Fingerprint(response.body), "\"");
+  if (!route.cookie) response.Set("Cache-Control", "private, no-cache");
+  edge::Tag(request, etag, response);
 }
 
 absl::StatusOr<HttpResponse> Gateway::Answer(const RpcRoute& route, const HttpRequest& request, std::string bytes,
                                              const std::string& extra) {
   HttpResponse response;
-  if (route.cookie) {
-    std::string secret = edge::TextField(bytes, route.cookie->number());
-    if (!secret.empty()) {
-      pb::DynamicMessageFactory factory(&api_.pool());
-      std::unique_ptr<pb::Message> message(factory.GetPrototype(route.method->output_type())->New());
-      if (!message->ParseFromString(bytes)) return absl::DataLossError("the service's answer cannot be read");
-      int64_t seconds = 30 * 24 * 3600;
-      const auto* expire = route.method->output_type()->FindFieldByName("expire_time");
-      if (expire && expire->cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE &&
-          message->GetReflection()->HasField(*message, expire)) {
-        const pb::Message& time = message->GetReflection()->GetMessage(*message, expire);
-        seconds = time.GetReflection()->GetInt64(time, time.GetDescriptor()->FindFieldByName("seconds")) -
-                  absl::ToUnixSeconds(absl::Now());
-      }
-      message->GetReflection()->ClearField(message.get(), route.cookie);
-      bytes = message->SerializeAsString();
-      response.Set("Set-Cookie", edge::SetCookie(secret, std::max<int64_t>(seconds, 0), config_.secure_cookies()));
-    }
-    response.Set("Cache-Control", "no-store");
-  }
+  CRM_TRY(TakeCookie(route, bytes, response));
   response.body.reserve(bytes.size() * 2 + 64);
   CRM_TRY(api_.writer().Append(route.response, bytes, response.body, extra));
   if (request.method == "GET" || request.method == "HEAD") {
-    std::string etag = route.response_etag ? edge::TextField(bytes, route.response_etag) : "";
-    etag = absl::StrCat("\"", etag, etag.empty() ? "" : ".", edge::Fingerprint(response.body), "\"");
-    if (!route.cookie) response.Set("Cache-Control", "private, no-cache");
-    edge::Tag(request, etag, response);
+    Tag(route, request, bytes, response);
   } else if (route.response_etag) {
     std::string etag = edge::TextField(bytes, route.response_etag);
     if (!etag.empty()) response.Set("ETag", absl::StrCat("\"", etag, "\""));
@@ -635,12 +668,13 @@ void Gateway::Finish(const HttpRequest& request, const Call& call, HttpResponse&
   }
   auto time = std::chrono::steady_clock::now() - request.start;
   const std::string& route = response.route.empty() ? std::string("none") : response.route;
-  Count(route, response.status, time);
+  const unsigned status = response.counted_as ? response.counted_as : response.status;
+  Count(route, status, time);
   Call named = call;
   named.method = route;
   obs::Log(obs::Level::kInfo, named, "http",
            {{"method", request.method.substr(0, 20)},
-            {"status", static_cast<int>(response.status)},
+            {"status", static_cast<int>(status)},
             {"ms", std::chrono::duration<double, std::milli>(time).count()},
             {"bytes_in", request.body.size()},
             {"bytes_out", response.body.size()},

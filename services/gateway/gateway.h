@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "common/json/json.h"
 #include "common/obs/metrics.h"
 #include "common/redis/client.h"
 #include "common/rpc/access.h"
@@ -20,6 +21,7 @@
 #include "services/gateway/limiter.h"
 #include "services/gateway/live.h"
 #include "services/gateway/peers.h"
+#include "services/gateway/pipe.h"
 
 namespace crm::gateway {
 
@@ -48,12 +50,29 @@ class Gateway {
                                const Caller* known);
   Async<HttpResponse> ServeOwn(Own own, const HttpRequest& request, const RouteMatch& match, const Call& call);
   Async<HttpResponse> ServeBatch(const HttpRequest& request, const Call& call, const Caller& caller);
-  Async<HttpResponse> OpenStream(const RpcRoute& route, rpc::RawCall raw, Call call, Caller caller);
+  asio::awaitable<HttpResponse> ServeWire(const HttpRequest& request, Call& call);
   HttpResponse ServeOptions(const HttpRequest& request);
   absl::StatusOr<HttpResponse> Answer(const RpcRoute& route, const HttpRequest& request, std::string bytes,
                                       const std::string& extra);
   // The caller of a request that needs one, rate taken.
   Async<Caller> Admit(const HttpRequest& request, Call& call, Limiter::Headers& headers);
+  // The same for a route; of a public one the address is counted, and the caller is anonymous.
+  Async<Caller> AdmitTo(const RpcRoute& route, const HttpRequest& request, Call& call, Limiter::Headers& headers);
+  // The call to a service; a write without an idempotency key gets one, in `call` too.
+  rpc::RawCall CallOf(const RpcRoute& route, std::string bytes, Call& call);
+  // Sends it; once more with a new token if a traded one is refused.
+  Async<std::string> Ask(rpc::Client& peer, rpc::RawCall& raw, Caller& caller, Call& call);
+  void Stream(rpc::Client& peer, rpc::RawCall raw, StreamForm form, const Caller& caller, const Call& call,
+              HttpResponse& response);
+  // Moves the answer's cookie secret into Set-Cookie.
+  absl::Status TakeCookie(const RpcRoute& route, std::string& bytes, HttpResponse& response);
+  // Ends the cookie of somebody who has signed out.
+  void SignOut(const RpcRoute& route, const Caller& caller, const std::string& request, HttpResponse& response);
+  // ETag, and 304 if the client has it.
+  void Tag(const RpcRoute& route, const HttpRequest& request, const std::string& bytes, HttpResponse& response);
+  // What the client is told when a service's answer has no form here; the log has the reason.
+  absl::Status Unwritten(const RpcRoute& route, const Call& call, const absl::Status& why);
+  size_t BodyMax() const { return config_.body_bytes_max() > 0 ? config_.body_bytes_max() : json::kBytesMax; }
   // What every answer gets: security headers, CORS, gzip, metrics, log line.
   void Finish(const HttpRequest& request, const Call& call, HttpResponse& response);
   std::string ClientAddress(const HttpRequest& request) const;

@@ -55,6 +55,8 @@ struct HttpResponse {
   std::function<asio::awaitable<void>(StreamSink&)> stream;
   // What the log line and the metrics call this request by: an rpc's name or a route of the gateway's own.
   std::string route;
+  // Which HTTP status they count, where the form says it otherwise (gRPC-Web is always 200); 0: `status`.
+  unsigned counted_as = 0;
   std::string tenant_id;
 
   void Set(std::string name, std::string value) { headers.emplace_back(std::move(name), std::move(value)); }

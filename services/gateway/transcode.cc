@@ -174,7 +174,7 @@ absl::Status ReadBody(const RpcRoute& route, const RouteMatch& match, const Http
   if (!request.Header("Content-Encoding").empty() && request.Header("Content-Encoding") != "identity") {
     http_status = 415;
     return Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_BODY_INVALID,
-                 "compressed bodies are not read: send the body without Content-Encoding");
+                 "bodies can be packed by gzip only: send this one so, or without Content-Encoding");
   }
   BodyType type = request.body.empty() && route.body == "*" ? BodyType::kJson : TypeOf(request);
   bool form = route.access.public_() && !route.cookie && route.body == "*";
@@ -263,7 +263,7 @@ absl::StatusOr<RpcRequest> ReadRequest(const RpcRoute& route, const RouteMatch& 
 }
 
 absl::Status ReadCallHeaders(const HttpRequest& request, Call& call) {
-  constexpr auto kDefault = std::chrono::milliseconds(10'000), kMax = std::chrono::milliseconds(30'000);
+  constexpr auto kDefault = std::chrono::milliseconds(10'000);
   call.request_id = request.request_id;
   call.start = absl::Now();
 
@@ -291,7 +291,7 @@ absl::Status ReadCallHeaders(const HttpRequest& request, Call& call) {
     if (!absl::SimpleAtod(number, &value) || !(value * unit >= 1) || value * unit > 1e9) {
       return FieldError("X-Timeout", "must be seconds or milliseconds, e.g. \"2.5\", \"2.5s\" or \"500ms\"");
     }
-    timeout = std::min(kMax, std::chrono::milliseconds(static_cast<int64_t>(value * unit)));
+    timeout = std::min(kTimeoutMax, std::chrono::milliseconds(static_cast<int64_t>(value * unit)));
   }
   call.deadline = request.start + timeout;
 

@@ -4,6 +4,7 @@
 
 #include <absl/status/statusor.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ absl::StatusOr<RpcRequest> ReadRequest(const RpcRoute& route, const RouteMatch& 
 
 // INVALID_ARGUMENT, with `http_status` 415, unless the body says that it is JSON in UTF-8.
 absl::Status CheckJson(const HttpRequest& request, unsigned& http_status);
+
+// What a caller gets at most, whatever it asks for; streams excepted.
+inline constexpr auto kTimeoutMax = std::chrono::milliseconds(30'000);
 
 // What the headers say of a call: Idempotency-Key, X-Timeout ("2.5", "2.5s", "500ms"; 10 s if absent, at most 30 s),
 // Crm-Time-Zone, Accept-Language, traceparent, X-Request-Id.

@@ -322,7 +322,7 @@ class BodiesTest(BadInput):
         cases = []
         for kind in ("text/plain", "application/xml", "application/json; charset=utf-16", "multipart/form-data; boundary=x", "application/octet-stream", "json", ""):
             cases += self.each(f"Content-Type: {kind!r}", lambda text: text.encode(), headers={"Content-Type": kind}, statuses=(400, 415))
-        cases += self.each("compressed", lambda text: text.encode(), headers={"Content-Encoding": "gzip"}, statuses=(415,))
+        cases += self.each("compressed", lambda text: text.encode(), headers={"Content-Encoding": "br"}, statuses=(415,))
         self.refused(cases, 300)
 
     def test_too_large(self):
