@@ -101,6 +101,11 @@ class Process final : public Runtime {
     auto& client = peers_[service];
     if (!client) {
       auto address = config_.peers().find(service);
+      if (service == name_ && !config_.listen().empty()) {
+        client = std::make_unique<rpc::Client>(rpc::ClientOptions{
+            OwnAddress(), config_.tls().ca_file(), config_.tls().cert_file(), config_.tls().key_file(), service});
+        return *client;
+      }
       if (address == config_.peers().end()) {
         Stop(absl::StrCat("the service calls ", service, ", but the configuration's peers do not have its address."));
       }
@@ -128,6 +133,15 @@ class Process final : public Runtime {
     if (!bytes || !reply.ParseFromString(*bytes)) co_return false;
     pg::Mask(call, reply);
     co_return true;
+  }
+  // Where this process reaches itself: a service that hears its own events asks its own event log.
+  std::string OwnAddress() const {
+    for (const char* any : {"0.0.0.0:", "[::]:"}) {
+      if (absl::StartsWith(config_.listen(), any)) {
+        return absl::StrCat("127.0.0.1:", absl::StripPrefix(config_.listen(), any));
+      }
+    }
+    return config_.listen();
   }
   // This replica among its service's others: the same after a restart, so that it takes its own leases up again at once
   // instead of sharing with its dead self.

@@ -46,7 +46,8 @@ class Runtime {
   // As <service>_worker: sees queue-like tables across tenants, nothing else.
   virtual pg::Db& worker_db() = 0;
   virtual redis::Client& redis() = 0;
-  virtual rpc::Client& peer(const std::string& service) = 0;  // by name; its address stands in the configuration
+  // By name; its address stands in the configuration. Its own name: this process itself.
+  virtual rpc::Client& peer(const std::string& service) = 0;
   virtual std::vector<asio::any_io_executor> loops() = 0;
 
   // EventLog and RefService are served by themselves where there is a database.

@@ -58,6 +58,15 @@ struct Principal {
   std::string tenant_id() const { return tenant.IsNil() ? "" : TypeId("tenant", tenant); }
 };
 
+// The automation rule's run that stands behind a call; passed on to other services and stamped on events.
+struct Cause {
+  std::string rule_id;  // TypeID; empty: no rule does
+  std::string run_id;   // TypeID
+  int depth = 0;        // how many rules stand behind each other
+
+  bool empty() const { return rule_id.empty(); }
+};
+
 struct Call {
   Principal principal;
   std::string method;           // "crm.contact.v1.ContactService.GetContact"
@@ -69,6 +78,7 @@ struct Call {
   std::string traceparent;      // W3C trace context, this hop's
   std::string language = "en";  // en, ru, he, yi
   std::string time_zone = "UTC";
+  Cause cause;                // of services' own calls only
   std::string country_code;   // the tenant's, from the token: how phones without a country code are read
   std::string currency_code;  // the tenant's, from the token: of sums that name none
   std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();

@@ -139,6 +139,9 @@ hearing::Letter SubscriptionImpl::Open(const Uuid& tenant, uint64_t seq, const s
   letter.call = OwnCall(options_.service, absl::StrCat("events.", letter.event.type()), tenant, hearing::kBatchTimeout);
   letter.call.request_id = letter.call.idempotency_key = absl::StrCat(options_.producer, ":", seq);
   if (!letter.event.traceparent().empty()) letter.call.traceparent = obs::ChildTraceparent(letter.event.traceparent());
+  if (letter.event.has_cause()) {
+    letter.call.cause = {letter.event.cause().rule_id(), letter.event.cause().run_id(), letter.event.cause().depth()};
+  }
   if (letter.event.has_time()) {
     letter.call.start =
         absl::FromUnixSeconds(letter.event.time().seconds()) + absl::Nanoseconds(letter.event.time().nanos());

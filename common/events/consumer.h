@@ -54,10 +54,12 @@ class Consumer {
         });
   }
   // Called after an effect has committed, on the loop; for in-process caches and live streams. Never for correctness.
+  // The same for a payload type known by its name alone ("crm.contact.v1.ContactCreated"); the effect unpacks.
+  using Effect = std::function<Async<>(const Heard&, pg::Batch&)>;
+  void OnType(std::string payload_type, Effect effect) { Add(std::move(payload_type), std::move(effect)); }
   virtual void AfterCommit(std::function<void(const v1::Event&)> listener) = 0;
 
  protected:
-  using Effect = std::function<Async<>(const Heard&, pg::Batch&)>;
   virtual void Add(std::string payload_type, Effect effect) = 0;
 };
 

@@ -390,6 +390,12 @@ void Batch::Emit(const NewEvent& event, const google::protobuf::Message& payload
   out.set_owner_id(event.owner_id);
   out.set_team_id(event.team_id);
   out.set_traceparent(call_.traceparent);
+  if (!call_.cause.empty()) {
+    out.mutable_cause()->set_rule_id(call_.cause.rule_id);
+    out.mutable_cause()->set_run_id(call_.cause.run_id);
+    out.mutable_cause()->set_depth(call_.cause.depth);
+  }
+  for (const std::string& object : event.read_objects) out.add_read_objects(object);
   out.mutable_payload()->PackFrom(payload);
 
   Add(wire::kEmit, Params()

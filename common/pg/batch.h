@@ -95,6 +95,7 @@ struct NewEvent {
   std::string owner_id;
   std::string team_id;
   std::vector<std::string> changed_fields;
+  std::vector<std::string> read_objects;  // what its reader must be allowed to read; empty: the record's own kind
 };
 
 template <typename M>

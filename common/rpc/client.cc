@@ -215,6 +215,10 @@ std::vector<std::pair<std::string, std::string>> Client::MetadataOf(const Call& 
     metadata.emplace_back(kAuthorizationMetadata, absl::StrCat("Bearer ", call.token));
   } else if (call.principal.kind == Principal::Kind::kService) {
     if (!call.tenant().IsNil()) metadata.emplace_back(kTenantMetadata, call.principal.tenant_id());
+    if (!call.cause.empty()) {
+      metadata.emplace_back(kCauseMetadata,
+                            absl::StrCat(call.cause.rule_id, " ", call.cause.run_id, " ", call.cause.depth));
+    }
   } else {
     metadata.emplace_back(kAnonymousMetadata, "1");
   }

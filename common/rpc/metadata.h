@@ -6,6 +6,8 @@ namespace crm::rpc {
 
 inline constexpr char kAuthorizationMetadata[] = "authorization";  // "Bearer <token>": whose call it is
 inline constexpr char kTenantMetadata[] = "crm-tenant";            // TypeID; only for a service's own calls
+// "rule_... rule_run_... 2": what set a service's own call off (Call::cause).
+inline constexpr char kCauseMetadata[] = "crm-cause";
 inline constexpr char kAnonymousMetadata[] = "crm-anonymous";   // "1": somebody without a token asks, not the service
 inline constexpr char kRequestIdMetadata[] = "crm-request-id";  // quoted in logs and errors of every hop
 inline constexpr char kIdempotencyKeyMetadata[] = "idempotency-key";  // when the message has no request_id

@@ -4,6 +4,7 @@
 #include <absl/strings/ascii.h>
 #include <absl/strings/escaping.h>
 #include <absl/strings/match.h>
+#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 #include <absl/strings/str_split.h>
@@ -393,9 +394,25 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
     CRM_TRY(call_.principal.tenant, ParseId(tenant, "tenant", kTenantMetadata));
     return absl::OkStatus();
   }
+    const absl::string_view cause = View(Header(kCauseMetadata));
+    if (!cause.empty()) {
+      CRM_TRY(call_.cause, CauseOf(cause));
+    }
 
   absl::Status Parse(Message& message) {
     if (request_.Length() > static_cast<size_t>(kRequestBytesMax)) return TooLarge();
+  static absl::StatusOr<Cause> CauseOf(absl::string_view text) {
+    const std::vector<absl::string_view> parts = absl::StrSplit(text, ' ');
+    Cause cause;
+    if (parts.size() != 3 || !absl::SimpleAtoi(parts[2], &cause.depth) || cause.depth < 1)
+      return FieldError(kCauseMetadata, "must be a rule's id, its run's id and a number above 0");
+    CRM_TRY(ParseId(parts[0], "rule", kCauseMetadata).status());
+    CRM_TRY(ParseId(parts[1], "rule_run", kCauseMetadata).status());
+    cause.rule_id = std::string(parts[0]);
+    cause.run_id = std::string(parts[1]);
+    return cause;
+  }
+
     grpc::ProtoBufferReader reader(&request_);
     if (!reader.status().ok() || !message.ParseFromZeroCopyStream(&reader)) {
       return Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_BODY_INVALID,

@@ -62,6 +62,27 @@ TEST_F(CallTest, AServiceIsKnownByItsCertificate) {
   EXPECT_EQ(reply->tenant_id(), claims_.tenant);
 }
 
+TEST_F(CallTest, TheRuleBehindAServicesCallTravelsWithIt) {
+  Call call = ServiceCall();
+  call.principal.tenant = ParseId(claims_.tenant)->uuid;
+  call.cause = {NewId("rule", absl::Now()), NewId("rule_run", absl::Now()), 3};
+  auto reply = Ask(call, "Internal", EchoRequest());
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  EXPECT_EQ(reply->cause(), call.cause.rule_id + " " + call.cause.run_id + " 3");
+  call.cause.depth = 0;
+  EXPECT_TRUE(absl::IsInvalidArgument(Ask(call, "Internal", EchoRequest()).status()));
+  // Nobody but a service says so.
+  rpc::RawCall user{"crm.testing.v1.EchoService.Echo",
+                    "",
+                    {{"authorization", "Bearer " + token_},
+                     {"crm-cause", NewId("rule", absl::Now()) + " " + NewId("rule_run", absl::Now()) + " 3"}}};
+  auto bytes = loop_.Run(client_->UnaryRaw(user));
+  ASSERT_TRUE(bytes.ok()) << bytes.status();
+  EchoReply said;
+  ASSERT_TRUE(said.ParseFromString(*bytes));
+  EXPECT_EQ(said.cause(), "");
+}
+
 TEST_F(CallTest, EveryCallerAtEveryDoor) {
   struct Case {
     const char* method;

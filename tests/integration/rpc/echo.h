@@ -75,6 +75,9 @@ inline EchoReply Describe(const Call& call) {
   reply.set_time_zone(call.time_zone);
   reply.set_method(call.method);
   reply.set_traceparent(call.traceparent);
+  if (!call.cause.empty()) {
+    reply.set_cause(call.cause.rule_id + " " + call.cause.run_id + " " + std::to_string(call.cause.depth));
+  }
   reply.set_left_ms(
       std::chrono::duration_cast<std::chrono::milliseconds>(call.deadline - std::chrono::steady_clock::now()).count());
   return reply;

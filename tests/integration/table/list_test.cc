@@ -9,6 +9,7 @@
 
 #include "common/base/decimal.h"
 #include "common/base/filter.h"
+#include "common/base/filter_match.h"
 #include "common/base/text.h"
 #include "tests/integration/table/things.h"
 
@@ -437,6 +438,9 @@ TEST_F(ListTest, FiltersMeanWhatTheNaiveEvaluatorSays) {
     std::set<std::string> expected, found;
     for (const auto& thing : things) {
       if (Matches(thing, *node, call)) expected.insert(thing.id());
+      const auto in_memory = filter::Matches(call, *node, thing);
+      ASSERT_TRUE(in_memory.ok()) << text << ": " << in_memory.status();
+      ASSERT_EQ(*in_memory, expected.contains(thing.id())) << text << "\n" << thing.ShortDebugString();
     }
     call.deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     auto page = List(call, {.filter = text, .page_size = 500});
