@@ -184,6 +184,9 @@ class Process final : public Runtime {
     Async<identity::v1::GetRoleGrantsResponse> GetRoleGrants(identity::v1::GetRoleGrantsRequest request) override {
       return target->GetRoleGrants(std::move(request));
     }
+    Async<identity::v1::ExchangeApiKeyResponse> ExchangeApiKey(identity::v1::ExchangeApiKeyRequest request) override {
+      return target->ExchangeApiKey(std::move(request));
+    }
   };
   struct NamedJob {
     std::string name;

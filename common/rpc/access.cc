@@ -35,6 +35,11 @@ class Remote final : public GrantSource {
     co_return co_await identity_.Unary<identity::v1::GetRoleGrantsResponse>(
         call, "crm.identity.v1.AccessService.GetRoleGrants", request);
   }
+  Async<identity::v1::ExchangeApiKeyResponse> ExchangeApiKey(identity::v1::ExchangeApiKeyRequest request) override {
+    const Call call = OwnCall();
+    co_return co_await identity_.Unary<identity::v1::ExchangeApiKeyResponse>(
+        call, "crm.identity.v1.ApiKeyService.ExchangeApiKey", request);
+  }
 
  private:
   Call OwnCall() const {
@@ -59,6 +64,17 @@ absl::Status NotKnown() {
   return status;
 }
 
+// How API keys' secrets begin, and what length identity's rules allow them.
+constexpr absl::string_view kKeyPrefix = "crm_";
+constexpr size_t kSecretBytesMin = 20, kSecretBytesMax = 200;
+// A traded token is renewed this long before it ends, so that it lasts for the calls that are made with it.
+constexpr absl::Duration kRenewBefore = absl::Minutes(1);
+
+absl::Status KeyRefused() {
+  return Error(absl::StatusCode::kUnauthenticated, type::v1::ERROR_REASON_TOKEN_INVALID,
+               "The API key is not known, has expired or was revoked.");
+}
+
 // The log says so once per outage, not once per poll.
 void LogPoll(bool ok, bool was_ok, const absl::Status& status) {
   if (ok == was_ok) return;
@@ -71,6 +87,10 @@ void LogPoll(bool ok, bool was_ok, const absl::Status& status) {
 }
 
 }  // namespace access_internal
+
+Async<identity::v1::ExchangeApiKeyResponse> GrantSource::ExchangeApiKey(identity::v1::ExchangeApiKeyRequest) {
+  co_return access_internal::KeyRefused();
+}
 
 std::unique_ptr<GrantSource> RemoteGrantSource(Client& identity, std::string service) {
   return std::make_unique<access_internal::Remote>(identity, std::move(service));
@@ -267,6 +287,54 @@ Async<std::shared_ptr<const Identity>> Authenticator::Authenticate(absl::string_
   }
   young_[hash] = entry;
   co_return entry.identity;
+}
+
+Async<std::string> Authenticator::Trade(const std::string& secret, absl::Time now) {
+  const Hash hash = Sha256(secret);
+  {
+    std::lock_guard lock(mutex_);
+    auto it = traded_.find(hash);
+    if (it != traded_.end() && it->second.expire_time - access_internal::kRenewBefore > now) co_return it->second.token;
+  }
+  identity::v1::ExchangeApiKeyRequest request;
+  request.set_secret(secret);
+  auto answer = co_await directory_.source().ExchangeApiKey(std::move(request));
+  if (!answer.ok()) {
+    const bool refused = absl::IsUnauthenticated(answer.status()) || absl::IsNotFound(answer.status()) ||
+                         absl::IsInvalidArgument(answer.status());
+    if (refused) co_return access_internal::KeyRefused();
+    obs::Log(obs::Level::kWarning, "an API key could not be traded for a token", {{"why", answer.status().message()}});
+    co_return access_internal::NotKnown();
+  }
+  std::lock_guard lock(mutex_);
+  if (traded_.size() >= kept_max_) traded_.clear();
+  traded_[hash] = {answer->access_token(), FromTimestamp(answer->expire_time())};
+  co_return answer->access_token();
+}
+
+Async<Authenticator::Caller> Authenticator::Resolve(std::string bearer, absl::Time now) {
+  Caller caller;
+  if (!absl::StartsWith(bearer, access_internal::kKeyPrefix)) {
+    CRM_CO_TRY(caller.identity, co_await Authenticate(bearer, now));
+    caller.token = std::move(bearer);
+    co_return caller;
+  }
+  if (bearer.size() < access_internal::kSecretBytesMin || bearer.size() > access_internal::kSecretBytesMax) {
+    co_return access_internal::KeyRefused();
+  }
+  CRM_CO_TRY(caller.token, co_await Trade(bearer, now));
+  auto identity = co_await Authenticate(caller.token, now);
+  if (absl::IsUnauthenticated(identity.status())) {
+    // The token was overtaken, by a new signing key or a change of the key's roles: identity has the last word.
+    {
+      std::lock_guard lock(mutex_);
+      traded_.erase(Sha256(bearer));
+    }
+    CRM_CO_TRY(caller.token, co_await Trade(bearer, now));
+    identity = co_await Authenticate(caller.token, now);
+  }
+  CRM_CO_TRY(caller.identity, std::move(identity));
+  co_return caller;
 }
 
 std::string RightName(const type::v1::Right& right) {

@@ -17,6 +17,7 @@
 #include "common/base/call.h"
 #include "common/rpc/token.h"
 #include "crm/identity/v1/access.pb.h"
+#include "crm/identity/v1/api_key.pb.h"
 
 namespace crm::rpc {
 
@@ -29,6 +30,8 @@ class GrantSource {
   virtual Async<identity::v1::ListAccessChangesResponse> ListAccessChanges(
       identity::v1::ListAccessChangesRequest request) = 0;
   virtual Async<identity::v1::GetRoleGrantsResponse> GetRoleGrants(identity::v1::GetRoleGrantsRequest request) = 0;
+  // An access token with the rights of an API key. A source without keys knows none.
+  virtual Async<identity::v1::ExchangeApiKeyResponse> ExchangeApiKey(identity::v1::ExchangeApiKeyRequest request);
 };
 
 // Asks identity as the service `service`. The client outlives it.
@@ -67,6 +70,7 @@ class AccessDirectory {
   uint64_t version() const { return version_.load(std::memory_order_acquire); }
   // True once the source has answered, and not longer ago than kStaleMax.
   bool fresh() const;
+  GrantSource& source() { return source_; }
 
  private:
   struct Role {
@@ -112,6 +116,15 @@ class Authenticator {
   // The answer if it is kept and still holds, else nullptr: spares the usual request a coroutine.
   std::shared_ptr<const Identity> Kept(absl::string_view token, absl::Time now);
 
+  // Who calls, and the access token to pass on for them.
+  struct Caller {
+    std::string token;
+    std::shared_ptr<const Identity> identity;
+  };
+  // `bearer` is an access token, or the secret of an API key ("crm_..."), which identity trades for one: kept until
+  // shortly before that ends, or until it no longer holds. Errors as of Authenticate.
+  Async<Caller> Resolve(std::string bearer, absl::Time now);
+
   TokenVerifier& verifier() { return verifier_; }
   AccessDirectory& directory() { return directory_; }
 
@@ -122,11 +135,18 @@ class Authenticator {
     uint64_t keys = 0;    // the verifier's generation
     uint64_t access = 0;  // the directory's version
   };
+  struct Traded {
+    std::string token;
+    absl::Time expire_time;
+  };
+  Async<std::string> Trade(const std::string& secret, absl::Time now);
+
   TokenVerifier& verifier_;
   AccessDirectory& directory_;
   const size_t kept_max_;
   std::mutex mutex_;
   absl::flat_hash_map<Hash, Entry> young_, old_;  // when young is full, it becomes old
+  absl::flat_hash_map<Hash, Traded> traded_;      // by the hash of the key's secret
 };
 
 // OK if `principal` may call an rpc with this access option; else UNAUTHENTICATED or PERMISSION_DENIED with the right's

@@ -15,4 +15,8 @@ inline constexpr char kTraceparentMetadata[] = "traceparent";         // W3C tra
 inline constexpr char kLanguageMetadata[] = "accept-language";        // as HTTP has it
 inline constexpr char kTimeZoneMetadata[] = "crm-time-zone";          // IANA name
 
+// The name in the certificate of the terminator that other companies' systems come through (deploy/README.md): it may
+// connect, and is nobody. Only a token or an API key says who calls.
+inline constexpr char kEdgeCertificate[] = "edge";
+
 }  // namespace crm::rpc

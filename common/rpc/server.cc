@@ -365,18 +365,19 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
       co_return Error(absl::StatusCode::kUnauthenticated, type::v1::ERROR_REASON_TOKEN_INVALID,
                       "The header Authorization is not of the form `Bearer <token>`.");
     }
-    const absl::string_view token = absl::string_view(authorization_).substr(7);
+    std::string token = authorization_.substr(7);
     std::shared_ptr<const Identity> identity = core_->authenticator.Kept(token, call_.start);
     if (identity == nullptr) {
-      auto answer = co_await core_->authenticator.Authenticate(token, call_.start);
+      auto answer = co_await core_->authenticator.Resolve(std::move(token), call_.start);
       if (!answer.ok()) {
         if (is_public && absl::IsUnauthenticated(answer.status())) co_return absl::OkStatus();
         co_return answer.status();
       }
-      identity = *std::move(answer);
+      identity = std::move(answer->identity);
+      token = std::move(answer->token);
     }
     call_.principal = identity->principal;
-    call_.token = std::string(token);
+    call_.token = std::move(token);
     call_.country_code = identity->country;
     call_.currency_code = identity->currency;
     if (language.empty()) language = LanguageOf(identity->language);
@@ -387,20 +388,19 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
   absl::Status IdentifyByCertificate() {
     const auto names = wire_->context.auth_context()->FindPropertyValues("x509_common_name");
     if (names.size() != 1 || names[0].empty()) return absl::OkStatus();  // stays anonymous
+    if (View(names[0]) == kEdgeCertificate) return absl::OkStatus();     // speaks for others, never for itself
     call_.principal.kind = Principal::Kind::kService;
     call_.principal.user_id = absl::StrCat("service_", View(names[0]));
     const absl::string_view tenant = View(Header(kTenantMetadata));
     if (tenant.empty()) return absl::OkStatus();
     CRM_TRY(call_.principal.tenant, ParseId(tenant, "tenant", kTenantMetadata));
-    return absl::OkStatus();
-  }
     const absl::string_view cause = View(Header(kCauseMetadata));
     if (!cause.empty()) {
       CRM_TRY(call_.cause, CauseOf(cause));
     }
+    return absl::OkStatus();
+  }
 
-  absl::Status Parse(Message& message) {
-    if (request_.Length() > static_cast<size_t>(kRequestBytesMax)) return TooLarge();
   static absl::StatusOr<Cause> CauseOf(absl::string_view text) {
     const std::vector<absl::string_view> parts = absl::StrSplit(text, ' ');
     Cause cause;
@@ -413,6 +413,8 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
     return cause;
   }
 
+  absl::Status Parse(Message& message) {
+    if (request_.Length() > static_cast<size_t>(kRequestBytesMax)) return TooLarge();
     grpc::ProtoBufferReader reader(&request_);
     if (!reader.status().ok() || !message.ParseFromZeroCopyStream(&reader)) {
       return Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_BODY_INVALID,

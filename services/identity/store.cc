@@ -256,6 +256,27 @@ Async<v1::GetRoleGrantsResponse> RoleGrants(Identity& identity, const Call& call
   co_return response;
 }
 
+Async<v1::ExchangeApiKeyResponse> TradeKey(Identity& identity, const Call& call,
+                                           const v1::ExchangeApiKeyRequest& request) {
+  CRM_CO_TRY(OpenedSecret secret, OpenSecret(request.secret(), "crm_"));
+  const Call own = OwnCall(call, secret.tenant);
+  CRM_CO_TRY(pg::Rows rows, co_await identity.db.Read(own, sql::kFindApiKeySecret, pg::Params().Id(secret.row)));
+  if (rows.empty() || !SameBytes(std::string(rows.Bytes(0, 0)), secret.hash)) {
+    co_return NotSignedIn("there is no such API key");
+  }
+  auto key = co_await identity.db.Get(own, identity.tables.api_keys, TypeId("key", secret.row));
+  if (absl::IsNotFound(key.status())) co_return NotSignedIn("the API key was revoked");
+  if (!key.ok()) co_return key.status();
+  if (key->has_expire_time() && FromTimestamp(key->expire_time()) <= own.now()) {
+    co_return NotSignedIn("the API key has expired; make a new one");
+  }
+  CRM_CO_TRY(AccessToken token, co_await TokenForKey(identity, own, *key));
+  v1::ExchangeApiKeyResponse response;
+  response.set_access_token(std::move(token.text));
+  *response.mutable_expire_time() = ToTimestamp(token.expire_time);
+  co_return response;
+}
+
 std::unique_ptr<rpc::GrantSource> LocalGrantSource(Identity& identity) {
   struct Source final : rpc::GrantSource {
     explicit Source(Identity& identity) : identity(identity) {}
@@ -267,6 +288,10 @@ std::unique_ptr<rpc::GrantSource> LocalGrantSource(Identity& identity) {
     Async<v1::GetRoleGrantsResponse> GetRoleGrants(v1::GetRoleGrantsRequest request) override {
       const Call call = identity.runtime.OwnCall(Uuid{});
       co_return co_await RoleGrants(identity, call, std::move(request));
+    }
+    Async<v1::ExchangeApiKeyResponse> ExchangeApiKey(v1::ExchangeApiKeyRequest request) override {
+      const Call call = identity.runtime.OwnCall(Uuid{});
+      co_return co_await TradeKey(identity, call, request);
     }
   };
   return std::make_unique<Source>(identity);

@@ -38,6 +38,9 @@ struct AccessToken {
 };
 Async<AccessToken> TokenForUser(Identity& identity, const Call& call, const v1::User& user, std::string session_id);
 Async<AccessToken> TokenForKey(Identity& identity, const Call& call, const v1::ApiKey& key);
+// The token for whoever shows the key's secret. UNAUTHENTICATED if it is not known, was revoked or has expired.
+Async<v1::ExchangeApiKeyResponse> TradeKey(Identity& identity, const Call& call,
+                                           const v1::ExchangeApiKeyRequest& request);
 
 // A new session of the user, with tokens, or with cookie and CSRF token.
 Async<v1::Session> OpenSession(Identity& identity, const Call& call, const v1::User& user, bool cookie,

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tools"))
 
-from crmlib import config, health, keys, migrate, postgres, redis  # noqa: E402
+from crmlib import config, edge, health, keys, migrate, postgres, redis  # noqa: E402
 from crmlib.api import Api  # noqa: E402
 from crmlib.instance import Instance  # noqa: E402
 
@@ -58,11 +58,13 @@ def eventually(condition, seconds: float = 15.0, what: str = ""):
 
 
 class Stack:
-    def __init__(self, services: list[str] | None = None, changes: dict | None = None, build: Path = BUILD):
-        """`services`: only these (all without it). `changes`: {service: {field: value}} over the configuration."""
+    def __init__(self, services: list[str] | None = None, changes: dict | None = None, build: Path = BUILD, with_edge: bool = False):
+        """`services`: only these (all without it). `changes`: {service: {field: value}} over the configuration. `with_edge`: also
+        haproxy, as the process "edge"."""
         self.folder = Path(tempfile.mkdtemp(prefix="crm-stack-"))
         self.folder.chmod(0o755)  # the user postgres passes through
         self.changes = changes or {}
+        self.with_edge = with_edge
         self.processes: dict[str, subprocess.Popen] = {}
         # A child dies with the thread that made it (PDEATHSIG), so that a killed test leaves nothing behind: one thread
         # that lives as long as the stack makes them all.
@@ -95,6 +97,8 @@ class Stack:
         for service in self.services:
             self.start(service, wait=False)
         self.wait_ready()
+        if self.with_edge:
+            self.start(edge.NAME)
 
     def prepare(self) -> None:
         for folder in ("log", "failpoints"):
@@ -102,6 +106,8 @@ class Stack:
         keys.prepare(self.instance)
         config.prepare(self.instance, self.changes)
         redis.prepare(self.instance)
+        if self.with_edge:
+            edge.prepare(self.instance)
         postgres.prepare(self.instance, durable=False)
 
     def close(self) -> None:
@@ -146,6 +152,8 @@ class Stack:
             return postgres.command(self.instance)
         if name == "redis":
             return redis.command(self.instance)
+        if name == edge.NAME:
+            return edge.command(self.instance)
         return [str(self.instance.binary(name)), f"--config={self.instance.config(name)}"]
 
     def start(self, name: str, wait: bool = True) -> None:
@@ -167,6 +175,8 @@ class Stack:
             postgres.wait(self.instance, seconds, alive=lambda: self.alive("postgres"))
         if "redis" in names:
             redis.wait(self.instance, seconds, alive=lambda: self.alive("redis"))
+        if edge.NAME in names:
+            edge.wait(self.instance, seconds, alive=lambda: self.alive(edge.NAME))
         health.wait(self.instance, [name for name in names if name in self.services], seconds, alive=self.alive)
 
     def alive(self, name: str) -> bool:

@@ -43,7 +43,7 @@ class ToolsTest(unittest.TestCase):
     def test_a_life(self):
         self.crm("up")
         rows = self.status()
-        self.assertEqual(list(rows), ["postgres", "redis", *self.instance.services])
+        self.assertEqual(list(rows), ["postgres", "redis", *self.instance.services, "edge"])
         for name, row in rows.items():
             self.assertTrue(row["ready"] and row["pid"] > 0 and row["memory_bytes"] > 1 << 20, row)
 

@@ -2,7 +2,7 @@
 
 import shutil
 
-from crmlib import console, health, postgres, supervisor, up
+from crmlib import console, edge, health, postgres, supervisor, up
 from crmlib.instance import Instance
 
 
@@ -18,7 +18,7 @@ def run_down(args: list[str]) -> int:
 
 def run_restart(args: list[str]) -> int:
     instance = Instance.current()
-    known = ["postgres", "redis", *instance.services]
+    known = ["postgres", "redis", *instance.services, edge.NAME]
     if unknown := [name for name in args if name not in known]:
         raise console.Failure(f"there is no process {', '.join(unknown)}", f"take some of {', '.join(known)}")
     lock = instance.lock()
@@ -31,6 +31,8 @@ def run_restart(args: list[str]) -> int:
             supervisor.start(running, name)
             if name == "postgres":
                 postgres.wait(instance)
+            elif name == edge.NAME:
+                edge.wait(instance)
             elif name != "redis":
                 health.wait(instance, [name], alive=lambda service: up.alive(running, service))
     lock.close()

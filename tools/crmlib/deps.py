@@ -23,13 +23,13 @@ PACKAGES = {
                  "libphonenumber8 libhowardhinnant-date-dev libspdlog-dev libfmt-dev prometheus-cpp-dev "
                  "nlohmann-json3-dev rapidjson-dev libcurl4-openssl-dev libcsv-dev libre2-dev",
     "tests": "libgtest-dev libgmock-dev libbenchmark-dev chromium fonts-dejavu-core",
-    "processes": "postgresql-15 redis-server supervisor openssl tzdata",
+    "processes": "postgresql-15 redis-server supervisor haproxy openssl tzdata",
     "tools": "curl jq ca-certificates",
 }
 NODE_PACKAGES = "nodejs npm"  # only where no Node of at least NODE_MAJOR is there
 NODE_MAJOR = 18
 # Debian's packages start these as services of the system; ours are private ones, so what we install stays off.
-SYSTEM_SERVICES = {"postgresql-15": "postgresql", "redis-server": "redis-server", "supervisor": "supervisor"}
+SYSTEM_SERVICES = {"postgresql-15": "postgresql", "redis-server": "redis-server", "supervisor": "supervisor", "haproxy": "haproxy"}
 
 NPM_CPU = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from crmlib import console, paths
 
 PORT_BASE = 7000
-GATEWAY_PORT, POSTGRES_PORT, REDIS_PORT = 1080, 432, 379  # above the base
+GATEWAY_PORT, EDGE_PORT, POSTGRES_PORT, REDIS_PORT = 1080, 1043, 432, 379  # above the base
+EDGE_METRICS_PORT = 399
 # Services by port: gRPC at base + 100 + place, health 100 higher, metrics another 100. New ones go to the end, so that no
 # service's port ever changes; one that is not listed takes a place after these.
 PLACES = ("gateway", "identity", "contact", "deal_pipeline", "messaging", "scheduler", "analytics")
@@ -75,9 +76,18 @@ class Instance:
     def redis_port(self) -> int:
         return self.port_base + REDIS_PORT
 
+    @property
+    def edge_port(self) -> int:
+        """Where other companies' systems call by gRPC."""
+        return self.port_base + EDGE_PORT
+
+    @property
+    def edge_metrics_port(self) -> int:
+        return self.port_base + EDGE_METRICS_PORT
+
     def ports(self) -> dict[int, str]:
         """Every port and what listens there."""
-        found = {self.postgres_port: "postgres", self.redis_port: "redis"}
+        found = {self.postgres_port: "postgres", self.redis_port: "redis", self.edge_port: "edge", self.edge_metrics_port: "edge (metrics)"}
         for service in self.services:
             found |= {self.port(service): service, self.health_port(service): f"{service} (health)", self.metrics_port(service): f"{service} (metrics)"}
         return found

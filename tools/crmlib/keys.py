@@ -24,6 +24,9 @@ def prepare(instance: Instance) -> None:
         if service != "gateway":  # has no schema
             make_password(instance, f"{service}.password")
             make_password(instance, f"{service}_worker.password")
+    make_certificate(instance, "edge")
+    bundle(instance, "edge")
+    make_ca(instance, "partner-ca", f"CRM partners ({instance.name})")
     for name in ("postgres", "admin", "redis"):
         make_password(instance, f"{name}.password")
     make_signing_key(instance)
@@ -45,35 +48,56 @@ def new_key(instance: Instance, name: str) -> None:
     write(instance.tls(f"{name}.key"), text)
 
 
-def make_ca(instance: Instance) -> None:
-    if is_lasting(instance, "ca"):
+def make_ca(instance: Instance, name: str = "ca", title: str = "") -> None:
+    """Two of them: `ca` signs our own processes, `partner-ca` other companies' systems, which so can never pass as ours."""
+    if is_lasting(instance, name):
         return
-    new_key(instance, "ca")
-    pem = openssl("req", "-x509", "-new", "-key", instance.tls("ca.key"), "-days", CA_DAYS, "-subj", f"/CN=CRM development CA ({instance.name})",
+    new_key(instance, name)
+    pem = openssl("req", "-x509", "-new", "-key", instance.tls(f"{name}.key"), "-days", CA_DAYS, "-subj",
+                  f"/CN={title or f'CRM development CA ({instance.name})'}",
                   "-addext", "basicConstraints=critical,CA:TRUE,pathlen:0", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
-                  what="the development CA could not be made")
-    write(instance.tls("ca.pem"), pem, 0o644)
+                  what=f"the development CA {name} could not be made")
+    write(instance.tls(f"{name}.pem"), pem, 0o644)
     for certificate in (instance.folder / "tls").glob("*.pem"):
-        if certificate.name != "ca.pem":
+        if certificate.name not in ("ca.pem", "partner-ca.pem") and certificate.name.startswith("partner-") == (name == "partner-ca"):
             certificate.unlink()  # signed by the old one
 
 
 def make_certificate(instance: Instance, service: str) -> None:
     """CN = the service's name, which is how the others know it; server and client in one."""
-    if is_lasting(instance, service):
-        return
-    new_key(instance, service)
-    request = openssl("req", "-new", "-key", instance.tls(f"{service}.key"), "-subj", f"/CN={service}", what=f"no certificate could be asked for {service}")
+    if not is_lasting(instance, service):
+        sign(instance, service, service, "ca", "subjectAltName = DNS:localhost, DNS:%s, IP:127.0.0.1\nextendedKeyUsage = serverAuth, clientAuth\n"
+             % service.replace("_", "-"))
+
+
+def make_partner(instance: Instance, name: str) -> None:
+    """A certificate with which another company's system shows itself at the edge; good for nothing else."""
+    if not is_lasting(instance, f"partner-{name}"):
+        sign(instance, f"partner-{name}", name, "partner-ca", "extendedKeyUsage = clientAuth\n")
+
+
+def sign(instance: Instance, file: str, common_name: str, ca: str, more: str) -> None:
+    new_key(instance, file)
+    request = openssl("req", "-new", "-key", instance.tls(f"{file}.key"), "-subj", f"/CN={common_name}", what=f"no certificate could be asked for {common_name}")
     extensions = instance.tls("extensions.cnf")
-    write(extensions, "subjectAltName = DNS:localhost, DNS:%s, IP:127.0.0.1\nextendedKeyUsage = serverAuth, clientAuth\n"
-                      "basicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n" % service.replace("_", "-"))
+    write(extensions, more + "basicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n")
     write(instance.tls("request.pem"), request)
-    pem = openssl("x509", "-req", "-in", instance.tls("request.pem"), "-CA", instance.tls("ca.pem"), "-CAkey", instance.tls("ca.key"),
+    pem = openssl("x509", "-req", "-in", instance.tls("request.pem"), "-CA", instance.tls(f"{ca}.pem"), "-CAkey", instance.tls(f"{ca}.key"),
                   "-set_serial", str(secrets.randbits(120)), "-days", CERTIFICATE_DAYS, "-extfile", extensions,
-                  what=f"the certificate of {service} could not be signed")
-    write(instance.tls(f"{service}.pem"), pem[pem.index("-----BEGIN"):], 0o644)
+                  what=f"the certificate of {common_name} could not be signed")
+    write(instance.tls(f"{file}.pem"), pem[pem.index("-----BEGIN"):], 0o644)
     extensions.unlink()
     instance.tls("request.pem").unlink()
+
+
+def bundle(instance: Instance, name: str) -> None:
+    """Certificate and key in one file, as haproxy wants them."""
+    write(instance.tls(f"{name}-bundle.pem"), instance.tls(f"{name}.pem").read_text() + instance.tls(f"{name}.key").read_text())
+
+
+def fingerprint(path) -> str:
+    """SHA-256 of the certificate, in small hexadecimal digits."""
+    return hashlib.sha256(subprocess.run(["openssl", "x509", "-in", path, "-outform", "DER"], stdout=subprocess.PIPE, check=True).stdout).hexdigest()
 
 
 def make_password(instance: Instance, name: str) -> None:

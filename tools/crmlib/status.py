@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 
-from crmlib import console, health, postgres, redis, supervisor
+from crmlib import console, edge, health, postgres, redis, supervisor
 from crmlib.instance import Instance
 
 
@@ -41,17 +41,18 @@ def collect(instance: Instance) -> list[dict]:
             "pid": info["pid"] if running else 0,
             "uptime_seconds": max(0, int(time.time()) - info["start"]) if running else 0,
             "memory_bytes": memory(info["pid"]) if running else 0,
-            "port": {"postgres": instance.postgres_port, "redis": instance.redis_port}.get(name) or instance.port(name),
+            "port": {"postgres": instance.postgres_port, "redis": instance.redis_port, edge.NAME: instance.edge_port}.get(name) or instance.port(name),
         })
     return rows
 
 
 def order(instance: Instance, name: str) -> int:
-    return {"postgres": -2, "redis": -1}[name] if name in ("postgres", "redis") else instance.place(name)
+    return {"postgres": -2, "redis": -1, edge.NAME: 1000}.get(name) or instance.place(name)
 
 
 def is_ready(instance: Instance, name: str) -> bool:
-    return {"postgres": postgres.answers, "redis": redis.answers}[name](instance) if name in ("postgres", "redis") else health.ready(instance, name)
+    others = {"postgres": postgres.answers, "redis": redis.answers, edge.NAME: edge.answers}
+    return others[name](instance) if name in others else health.ready(instance, name)
 
 
 def memory(pid: int) -> int:

@@ -10,7 +10,7 @@ import xmlrpc.client
 import zlib
 from pathlib import Path
 
-from crmlib import console, postgres, redis
+from crmlib import console, edge, postgres, redis
 from crmlib.instance import Instance, postgres_user, write
 
 SOCKET_PATH_MAX = 100  # the system takes 107 bytes; supervisor adds a suffix while it binds
@@ -53,6 +53,8 @@ serverurl=unix://{socket_path(instance)}
     for service in instance.services:
         arguments = [str(instance.binary(service)), f"--config={instance.config(service)}"]
         parts.append(program(instance, service, arguments, 100 + instance.place(service), False, "stopwaitsecs=40"))
+    # Before the services, so that it stops before them.
+    parts.append(program(instance, edge.NAME, edge.command(instance), 900, False, "stopsignal=USR1\nstopwaitsecs=50"))
     write(config_path(instance), "\n".join(parts))
 
 

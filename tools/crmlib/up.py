@@ -4,7 +4,7 @@ import importlib.util
 import os
 import time
 
-from crmlib import build, config, console, deps, health, keys, migrate, postgres, redis, session, supervisor
+from crmlib import build, config, console, deps, edge, health, keys, migrate, postgres, redis, session, supervisor
 from crmlib.instance import Instance
 
 
@@ -32,6 +32,7 @@ def bring_up(instance: Instance) -> None:
         keys.prepare(instance)
         config.prepare(instance)
         redis.prepare(instance)
+        edge.prepare(instance)
         supervisor.prepare(instance)
     with console.step("PostgreSQL and Redis"):
         postgres.prepare(instance)
@@ -49,7 +50,11 @@ def bring_up(instance: Instance) -> None:
                 if info["statename"] in supervisor.RUNNING and is_stale(instance, name, info["start"]):
                     supervisor.stop(running, name)
                 supervisor.start(running, name)
+        if is_stale(instance, edge.NAME, supervisor.processes(instance)[edge.NAME]["start"]):
+            supervisor.stop(running, edge.NAME)
+        supervisor.start(running, edge.NAME)
         health.wait(instance, instance.services, alive=lambda service: alive(running, service))
+        edge.wait(instance, alive=lambda: alive(running, edge.NAME))
 
 
 def alive(running, name: str) -> bool:
@@ -58,6 +63,9 @@ def alive(running, name: str) -> bool:
 
 def is_stale(instance: Instance, service: str, start: int) -> bool:
     """True if the process is older than what it was started from; supervisor tells the start in whole seconds."""
+    if service == edge.NAME:
+        files = [*(instance.folder / "config").glob("edge*"), instance.tls("edge-bundle.pem"), instance.tls("ca.pem"), instance.tls("partner-ca.pem")]
+        return any(path.stat().st_mtime > start + 1 for path in files)
     files = [instance.binary(service), instance.config(service), instance.build / "protos/libcrm_protos.so"]
     if service == "gateway":
         files.append(instance.build / "crm.binpb")
@@ -85,6 +93,7 @@ def seed(instance: Instance) -> None:
 def summary(instance: Instance, seconds: float) -> None:
     lines = [f"CRM is up after {console.duration(seconds)}: {instance.url}",
              f"  PostgreSQL     127.0.0.1:{instance.postgres_port} (tools/crm psql contact)   Redis  127.0.0.1:{instance.redis_port}",
+             f"  other systems  gRPC with TLS at 127.0.0.1:{instance.edge_port} (docs/OPERATORS.md)",
              f"  logs           tools/crm logs [SERVICE] -f    metrics  http://127.0.0.1:{instance.metrics_port('contact')}/metrics (contact)"]
     known = session.credentials(instance)
     if known:

@@ -43,8 +43,20 @@ class FakeGrants final : public GrantSource {
     }
     co_return response;
   }
+  Async<identity::v1::ExchangeApiKeyResponse> ExchangeApiKey(identity::v1::ExchangeApiKeyRequest request) override {
+    ++trades;
+    if (!up) co_return absl::UnavailableError("identity is down");
+    if (request.secret() != secret) co_return absl::UnauthenticatedError("there is no such API key");
+    identity::v1::ExchangeApiKeyResponse response;
+    response.set_access_token(traded);
+    *response.mutable_expire_time() = ToTimestamp(traded_until);
+    co_return response;
+  }
 
   bool up = true;
+  int trades = 0;
+  std::string secret = "crm_0123456789abcdef0123456789", traded;
+  absl::Time traded_until;
   int fetches = 0;
   std::vector<std::string> cursors;
   identity::v1::ListAccessChangesResponse changes;
@@ -329,6 +341,63 @@ TEST(CheckAccessTest, EveryCallerAgainstEveryOption) {
   const absl::Status missing = CheckAccess(right, user);
   EXPECT_EQ(ReasonOf(missing), type::v1::ERROR_REASON_RIGHT_MISSING);
   EXPECT_EQ(MetadataOf(missing)["right"], "contact.create");
+}
+
+TEST(CheckAccessTest, AServiceThatIsNamedActsForOneTenant) {
+  type::v1::Access access;
+  access.mutable_right()->set_object("deal");
+  access.mutable_right()->set_action(type::v1::ACTION_UPDATE);
+  access.add_services("scheduler");
+  Principal named, other;
+  named.kind = other.kind = Principal::Kind::kService;
+  named.user_id = "service_scheduler";
+  other.user_id = "service_contact";
+  EXPECT_TRUE(absl::IsPermissionDenied(CheckAccess(access, named)));  // for no tenant
+  named.tenant = other.tenant = *ParseId("tenant_01h455vb4pex5vsknk084sn02q", "tenant", "tenant");
+  EXPECT_TRUE(CheckAccess(access, named).ok());
+  EXPECT_TRUE(absl::IsPermissionDenied(CheckAccess(access, other)));
+}
+
+TEST_F(AccessTest, AnApiKeyIsTradedOnceForATokenThatIsPassedOn) {
+  Poll();
+  claims_.kind = "api_key";
+  claims_.subject = TypeId("key", NewUuid(now_));
+  claims_.session.clear();
+  grants_.traded = Token();
+  grants_.traded_until = claims_.expire_time;
+  for (int i = 0; i < 3; ++i) {
+    auto caller = loop_.Run(authenticator_->Resolve(grants_.secret, now_));
+    ASSERT_TRUE(caller.ok()) << caller.status();
+    EXPECT_EQ(caller->token, grants_.traded);
+    EXPECT_EQ(caller->identity->principal.kind, Principal::Kind::kApiKey);
+  }
+  EXPECT_EQ(grants_.trades, 1);
+  // What is no key is a token.
+  auto caller = loop_.Run(authenticator_->Resolve(grants_.traded, now_));
+  ASSERT_TRUE(caller.ok()) << caller.status();
+  EXPECT_EQ(caller->token, grants_.traded);
+  EXPECT_EQ(grants_.trades, 1);
+}
+
+TEST_F(AccessTest, AnApiKeyThatIsNotKnownOrWasRevokedIsRefused) {
+  Poll();
+  for (const std::string& secret :
+       {std::string("crm_short"), "crm_" + std::string(300, 'x'), "crm_" + std::string(30, 'x')}) {
+    EXPECT_EQ(loop_.Run(authenticator_->Resolve(secret, now_)).status().code(), absl::StatusCode::kUnauthenticated);
+  }
+  EXPECT_EQ(grants_.trades, 1) << "what cannot be a secret is not asked for";
+  claims_.kind = "api_key";
+  claims_.subject = TypeId("key", NewUuid(now_));
+  claims_.session.clear();
+  grants_.traded = Token();
+  grants_.traded_until = claims_.expire_time;
+  ASSERT_TRUE(loop_.Run(authenticator_->Resolve(grants_.secret, now_)).ok());
+  Revoke(claims_.subject, now_);
+  Poll();
+  const std::string secret = std::exchange(grants_.secret, "crm_another");
+  EXPECT_EQ(loop_.Run(authenticator_->Resolve(secret, now_)).status().code(), absl::StatusCode::kUnauthenticated);
+  grants_.up = false;
+  EXPECT_EQ(loop_.Run(authenticator_->Resolve(secret, now_)).status().code(), absl::StatusCode::kUnavailable);
 }
 
 }  // namespace
