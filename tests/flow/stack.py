@@ -58,13 +58,14 @@ def eventually(condition, seconds: float = 15.0, what: str = ""):
 
 
 class Stack:
-    def __init__(self, services: list[str] | None = None, changes: dict | None = None, build: Path = BUILD, with_edge: bool = False):
+    def __init__(self, services: list[str] | None = None, changes: dict | None = None, build: Path = BUILD, with_edge: bool = False,
+                 durable: bool = False):
         """`services`: only these (all without it). `changes`: {service: {field: value}} over the configuration. `with_edge`: also
-        haproxy, as the process "edge"."""
+        haproxy, as the process "edge". `durable`: PostgreSQL waits for the disk."""
         self.folder = Path(tempfile.mkdtemp(prefix="crm-stack-"))
         self.folder.chmod(0o755)  # the user postgres passes through
         self.changes = changes or {}
-        self.with_edge = with_edge
+        self.with_edge, self.durable = with_edge, durable
         self.processes: dict[str, subprocess.Popen] = {}
         # A child dies with the thread that made it (PDEATHSIG), so that a killed test leaves nothing behind: one thread
         # that lives as long as the stack makes them all.
@@ -108,7 +109,7 @@ class Stack:
         redis.prepare(self.instance)
         if self.with_edge:
             edge.prepare(self.instance)
-        postgres.prepare(self.instance, durable=False)
+        postgres.prepare(self.instance, self.durable)
 
     def close(self) -> None:
         for process in self.processes.values():

@@ -71,6 +71,14 @@ class ToolsTest(unittest.TestCase):
             if path.name != "jwks.json":
                 self.assertEqual(path.stat().st_mode & 0o777, 0o600, path)
 
+        # A backup, and back to it: what came in between is gone.
+        folder = self.instance.folder / "backups"
+        self.crm("backup", str(folder))
+        self.crm("psql", "postgres", "-qc", "create table public.later()")
+        self.assertIn("as it was", self.crm("restore", str(folder), "--to", json.loads(next((folder / "base").glob("*/about.json")).read_text())["time"]))
+        self.assertEqual(self.crm("psql", "postgres", "-Atc", "select to_regclass('public.later') is null").strip(), "t")
+        self.assertTrue(all(row["ready"] for row in self.status().values()))
+
         # Down keeps the data; up finds them.
         count = "select count(*) from contact.contact"
         contacts = self.crm("psql", "postgres", "-Atc", count)

@@ -21,6 +21,8 @@ COMMANDS = {
     "test": ("test", "[--only REGEX] [--long] [--preset P] lint, build, then every test"),
     "bench": ("bench", "[--json] [--quick] [--size N] measure against pgbench on the very SQL"),
     "demo": ("demo", "[DIR] the first job, step by step, on CSV files or on data of its own"),
+    "backup": ("backup", "[DIR] [--keep N] a base backup, and from then on PostgreSQL's log"),
+    "restore": ("restore", "DIR [--to TIME] [--hold] the database as it was then; Redis emptied"),
     "partner": ("partner", "NAME < KEY a certificate for another company's system, standing for an API key"),
     "deps": ("deps", "install what is missing"),
     "build": ("build", "[PRESET] [TARGET...] build; presets: dev, release, asan, tsan, plain"),

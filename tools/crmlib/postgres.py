@@ -40,8 +40,10 @@ def make_folder(path: Path) -> None:
         shutil.chown(path, "postgres", "postgres")
 
 
-def write_settings(instance: Instance, path: Path, durable: bool) -> None:
-    text = "".join(f"{name} = '{value}'\n" for name, value in settings(instance, durable).items())
+def write_settings(instance: Instance, path: Path, durable: bool, more: dict[str, str] | None = None) -> None:
+    from crmlib import backup
+    chosen = settings(instance, durable) | backup.settings(backup.archive(instance)) | (more or {})
+    text = "".join("%s = '%s'\n" % (name, value.replace("'", "''")) for name, value in chosen.items())
     write(path, text)
     if os.geteuid() == 0:
         shutil.chown(path, "postgres", "postgres")
@@ -131,6 +133,8 @@ def query(instance: Instance, role: str, sql: str, database: str = config.DATABA
 
 
 def drop(instance: Instance) -> None:
+    from crmlib import backup
     data = instance.postgres_data
-    if data.exists():
-        shutil.rmtree(data)
+    for path in (data, backup.default_folder(instance), *data.parent.glob(f"{data.name}.before-*")):
+        if path.exists():
+            shutil.rmtree(path)

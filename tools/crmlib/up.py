@@ -24,7 +24,8 @@ def run(args: list[str]) -> int:
     return 0
 
 
-def bring_up(instance: Instance) -> None:
+def bring_up(instance: Instance, without: tuple[str, ...] = ()) -> None:
+    """`without`: services that are not started."""
     if not supervisor.client(instance):
         check_ports(instance)
     instance.remember()
@@ -46,14 +47,14 @@ def bring_up(instance: Instance) -> None:
         migrate.all_services(instance)
     with console.step("services"):
         for name, info in supervisor.processes(instance).items():
-            if name in instance.services:
+            if name in instance.services and name not in without:
                 if info["statename"] in supervisor.RUNNING and is_stale(instance, name, info["start"]):
                     supervisor.stop(running, name)
                 supervisor.start(running, name)
         if is_stale(instance, edge.NAME, supervisor.processes(instance)[edge.NAME]["start"]):
             supervisor.stop(running, edge.NAME)
         supervisor.start(running, edge.NAME)
-        health.wait(instance, instance.services, alive=lambda service: alive(running, service))
+        health.wait(instance, [name for name in instance.services if name not in without], alive=lambda service: alive(running, service))
         edge.wait(instance, alive=lambda: alive(running, edge.NAME))
 
 
