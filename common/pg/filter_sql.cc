@@ -128,7 +128,7 @@ class Compiler {
   absl::Status CheckPersonal(const FieldDescriptor* field, const Compare& c) const {
     if (record::InfoOf(field).personal() && !record::SeesPersonal(call_))
       return record::PersonalDataHidden(c.PathText());
-    return absl::OkStatus();
+    return record::CheckNeeds(call_, impl_, field);
   }
 
   // A comparison that is neither negated nor with null.
@@ -638,6 +638,7 @@ absl::StatusOr<std::vector<OrderColumn>> CompileOrder(const Call& call, const Re
     if (!own && record::InfoOf(column->field).personal() && !record::SeesPersonal(call)) {
       return record::PersonalDataHidden(term.PathText());
     }
+    CRM_TRY(record::CheckNeeds(call, impl, column->field));
     // Nothing comes after the id.
     if (by_id) continue;
     if (static_cast<int>(order.size()) == kOrderFieldsMax) {

@@ -90,6 +90,20 @@ absl::Status PersonalDataHidden(absl::string_view field) {
                {{"right", "personal_data"}, {"field", std::string(field)}});
 }
 
+absl::Status CheckNeeds(const Call& call, const RecordTable::Impl& impl, const FieldDescriptor* field) {
+  const std::string& needs = InfoOf(field).needs();
+  if (needs.empty()) return absl::OkStatus();
+  const auto scope = call.ScopeOf(needs, type::v1::ACTION_READ);
+  const auto shown =
+      impl.option.owned() ? call.ScopeOf(impl.prefix, type::v1::ACTION_READ) : type::v1::Scope{type::v1::SCOPE_ALL};
+  if (scope != type::v1::SCOPE_UNSPECIFIED && scope >= shown) return absl::OkStatus();
+  return Error(
+      absl::StatusCode::kPermissionDenied, type::v1::ERROR_REASON_RIGHT_MISSING,
+      absl::StrCat(field->name(), " tells of a ", needs, ", and your right to read such does not reach all that ",
+                   "this list shows. Leave it out, or ask an administrator for the right."),
+      {{"right", absl::StrCat(needs, ".read")}, {"field", field->name()}});
+}
+
 absl::Time TimeOf(const Message& record, const FieldDescriptor* field) {
   if (!record.GetReflection()->HasField(record, field)) return absl::InfinitePast();
   const auto& time = static_cast<const google::protobuf::Timestamp&>(record.GetReflection()->GetMessage(record, field));
@@ -172,7 +186,9 @@ std::vector<Column> ColumnsOf(const Descriptor* d, const type::v1::Record& optio
     }
     const bool scalar_presence = field->has_presence() && field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE;
     column.nullable = scalar_presence;
-    column.fixed = field->name() == "id" || field->name() == "create_time" || field->name() == "creator_id";
+    column.projected = info.projected();
+    column.fixed =
+        column.projected || field->name() == "id" || field->name() == "create_time" || field->name() == "creator_id";
     if (field->is_map()) {
       column.kind = Kind::kJson;
     } else if (field->is_repeated()) {
@@ -395,10 +411,15 @@ RecordTable::Impl::Impl(const Descriptor* d, std::string schema_name)
                                 " t WHERE t.id = ANY($1::uuid[])", scope(2))};
   }
 
-  std::string values = "$1";
-  for (size_t i = 0; i < columns.size(); ++i) absl::StrAppend(&values, ", $", i + 2);
-  insert = {absl::StrCat(base, ".insert"), absl::StrCat("INSERT INTO ", table, " (tenant_id, ",
-                                                        absl::StrJoin(names, ", "), ") VALUES (", values, ")")};
+  std::string inserted = "tenant_id", values = "$1";
+  int value = 1;
+  for (const auto& column : columns) {
+    if (column.projected) continue;
+    absl::StrAppend(&inserted, ", ", column.name);
+    absl::StrAppend(&values, ", $", ++value);
+  }
+  insert = {absl::StrCat(base, ".insert"),
+            absl::StrCat("INSERT INTO ", table, " (", inserted, ") VALUES (", values, ")")};
   lock = {absl::StrCat(base, ".lock"),
           absl::StrCat("SELECT ", select_list, " FROM ", table, " t WHERE t.tenant_id = $1 AND t.id = $2 FOR UPDATE")};
   if (option.history()) {

@@ -22,7 +22,9 @@
 // keeps, when the message has them: etag, revision, create_time, update_time, delete_time (soft delete: gets and lists
 // leave such records out unless asked), creator_id and updater_id (the actor; left empty where the field's ref does not
 // allow the actor's kind). create_time and update_time are NOT NULL. A field of type RecordAccess, and one marked
-// `computed`, is no column.
+// `computed`, is no column. A field marked `projected` is one that the layer reads, filters and sorts by but never writes:
+// consumers of events fill it, without a new revision. One that `needs` the right to another kind of record is masked,
+// and refused in filters and orders, where that right does not reach.
 //
 // A table with history has a twin <table>_history (made by the migration runner, common/pg/migrate.h) with the same
 // columns and `valid_until` (when the next revision was written: that revision's update_time) and `superseded_by` (the

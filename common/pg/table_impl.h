@@ -49,7 +49,8 @@ struct Column {
   std::string name;
   std::string ref;  // the field's `ref` option
   bool nullable = false;
-  bool fixed = false;  // written by the insert only
+  bool fixed = false;      // written by the insert only
+  bool projected = false;  // not even by that: events fill it
   // Of Money: its members.
   const google::protobuf::FieldDescriptor* member = nullptr;
   const JsonWire* json = nullptr;  // of jsonb that has one
@@ -79,6 +80,10 @@ bool SeesPersonal(const Call& call);
 bool HasPersonal(const google::protobuf::FieldDescriptor* field);
 absl::Status RightMissing(absl::string_view object, type::v1::Action action);
 absl::Status PersonalDataHidden(absl::string_view field);
+// RIGHT_MISSING if the caller may not filter or sort by a field that `needs` the right to another kind of record: that
+// right must reach all that the list shows, or the filter would tell what is hidden.
+absl::Status CheckNeeds(const Call& call, const RecordTable::Impl& impl,
+                        const google::protobuf::FieldDescriptor* field);
 absl::string_view ActionName(type::v1::Action action);  // "update"
 
 absl::Time TimeOf(const google::protobuf::Message& record, const google::protobuf::FieldDescriptor* field);

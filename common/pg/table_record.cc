@@ -1,4 +1,5 @@
 // What handlers do with a record beside reading and storing it: patches, differences, rights and masks.
+#include <absl/container/flat_hash_map.h>
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
@@ -185,6 +186,42 @@ void MaskFields(Message& message, const std::string& above, std::set<std::string
   }
 }
 
+// The fields of a record that tell of another kind of record; found once for each type.
+const std::vector<const FieldDescriptor*>& FieldsWithNeeds(const Descriptor* d) {
+  thread_local absl::flat_hash_map<const Descriptor*, std::vector<const FieldDescriptor*>> kept;
+  auto [it, added] = kept.try_emplace(d);
+  if (added) {
+    for (int i = 0; i < d->field_count(); ++i) {
+      if (!InfoOf(d->field(i)).needs().empty()) it->second.push_back(d->field(i));
+    }
+  }
+  return it->second;
+}
+
+// Clears what tells of records of a kind that the caller may not read for this record's owner.
+void MaskNeeds(const Call& call, Message& record, std::set<std::string>& masked) {
+  const Descriptor* d = record.GetDescriptor();
+  const Reflection* r = record.GetReflection();
+  for (const auto* field : FieldsWithNeeds(d)) {
+    const auto scope = call.ScopeOf(InfoOf(field).needs(), type::v1::ACTION_READ);
+    if (scope == type::v1::SCOPE_ALL) continue;
+    const auto text = [&](const char* name) {
+      const auto* of = d->FindFieldByName(name);
+      return of == nullptr ? std::string() : StringOf(record, of);
+    };
+    bool reaches = scope != type::v1::SCOPE_UNSPECIFIED && !call.principal.user_id.empty() &&
+                   text("owner_id") == call.principal.user_id;
+    if (!reaches && scope == type::v1::SCOPE_TEAM) {
+      const auto team = ParseId(text("team_id"));
+      reaches = team.ok() && std::find(call.principal.teams.begin(), call.principal.teams.end(), team->uuid) !=
+                                 call.principal.teams.end();
+    }
+    if (reaches) continue;
+    r->ClearField(&record, field);
+    masked.insert(field->name());
+  }
+}
+
 type::v1::RecordAccess* AccessOf(Message& record) {
   const auto* field = record.GetDescriptor()->FindFieldByName("access");
   if (field == nullptr || field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE ||
@@ -272,7 +309,7 @@ std::vector<std::string> ChangedFields(const Message& before, const Message& aft
   std::vector<std::string> names;
   for (const int index : top.fields) {
     const auto* field = before.GetDescriptor()->field(index);
-    if (record::IsComputed(field)) continue;
+    if (record::IsComputed(field) || record::InfoOf(field).projected()) continue;
     // delete_time is the layer's too, but that a record was deleted or restored is a change of it.
     if (record::IsKept(field) && field->name() != "delete_time") continue;
     names.push_back(field->name());
@@ -311,9 +348,9 @@ absl::Status CheckCreate(const Call& call, const RecordTable& table, const Messa
 }
 
 void Mask(const Call& call, Message& record) {
-  if (record::SeesPersonal(call)) return;
   std::set<std::string> masked;
-  record::MaskFields(record, "", masked);
+  record::MaskNeeds(call, record, masked);
+  if (!record::SeesPersonal(call)) record::MaskFields(record, "", masked);
   if (masked.empty()) return;
   if (auto* access = record::AccessOf(record)) {
     for (const auto& path : masked) access->add_masked(path);

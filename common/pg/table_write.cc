@@ -202,6 +202,7 @@ void RecordTable::AddInsert(Batch& batch, const Message& message) const {
   Params params;
   params.Id(batch.call().tenant());
   for (const auto& column : impl_->columns) {
+    if (column.projected) continue;
     if (column.kind == Kind::kRevision) {
       params.Int(std::max<uint32_t>(RevisionOf(message), 1));
     } else if (column.kind == Kind::kTime && column.fixed &&
@@ -325,6 +326,9 @@ void StampNew(const Call& call, const RecordTable& table, Message& record) {
   if (known.create_time != nullptr) record::SetTime(record, known.create_time, call.now());
   if (known.update_time != nullptr) record::SetTime(record, known.update_time, call.now());
   if (known.delete_time != nullptr) r->ClearField(&record, known.delete_time);
+  for (const auto& column : table.impl().columns) {
+    if (column.projected) r->ClearField(&record, column.field);
+  }
   for (const auto* field : {known.creator_id, known.updater_id}) {
     if (field != nullptr) r->SetString(&record, field, record::ActorFor(call, field));
   }

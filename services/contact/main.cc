@@ -1,14 +1,29 @@
 #include "common/app/app.h"
-#include "common/app/members.h"
+#include "services/contact/consumers/consumers.h"
 #include "services/contact/service.h"
 
 int main(int argc, char** argv) {
   return crm::app::Main(argc, argv, "contact", [](crm::app::Runtime& runtime) {
-    static const crm::contact::Tables tables;
+    namespace contact = crm::contact;
+    static const contact::Tables tables;
     runtime.Own(tables.contacts);
     runtime.Own(tables.companies);
-    runtime.Serve(std::make_unique<crm::contact::ContactService>(runtime.db(), tables));
-    runtime.Serve(std::make_unique<crm::contact::CompanyService>(runtime.db(), tables));
-    runtime.Hear("identity", [](crm::events::Consumer& consumer) { crm::app::HearMembers(consumer); });
+    runtime.Serve(std::make_unique<contact::ContactService>(runtime.db(), tables));
+    runtime.Serve(std::make_unique<contact::CompanyService>(runtime.db(), tables));
+    runtime.Serve(std::make_unique<contact::NoteService>(runtime.db(), tables));
+    runtime.Serve(std::make_unique<contact::ActivityService>(runtime.db(), tables));
+    runtime.Hear("identity", contact::HearIdentity);
+    // The timeline and the cards: projections.
+    constexpr bool kAsynchronousCommit = true;
+    crm::pg::Db& db = runtime.db();
+    const auto hear = [&](const char* producer, auto subscribe) {
+      runtime.Hear(
+          producer, [&db, subscribe](crm::events::Consumer& consumer) { subscribe(consumer, db); },
+          kAsynchronousCommit);
+    };
+    hear("contact", contact::HearContact);
+    hear("deal_pipeline", [](auto& consumer, auto&) { contact::HearDealPipeline(consumer); });
+    hear("messaging", contact::HearMessaging);
+    hear("scheduler", contact::HearScheduler);
   });
 }

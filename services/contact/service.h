@@ -4,8 +4,10 @@
 #include "common/pg/db.h"
 #include "common/pg/table.h"
 #include "common/rpc/service.h"
+#include "crm/contact/v1/activity.pb.h"
 #include "crm/contact/v1/company.pb.h"
 #include "crm/contact/v1/contact.pb.h"
+#include "crm/contact/v1/note.pb.h"
 
 namespace crm::contact {
 
@@ -14,6 +16,8 @@ struct Tables {
   Tables();
   pg::Table<v1::Contact> contacts{"contact"};
   pg::Table<v1::Company> companies{"contact"};
+  pg::Table<v1::Note> notes{"contact"};
+  pg::Table<v1::Activity> activities{"contact"};
 };
 
 class ContactService final : public rpc::Service {
@@ -60,6 +64,35 @@ class CompanyService final : public rpc::Service {
  private:
   pg::Db& db_;
   const pg::Table<v1::Company>& companies_;
+};
+
+class NoteService final : public rpc::Service {
+ public:
+  NoteService(pg::Db& db, const Tables& tables)
+      : rpc::Service("crm.contact.v1.NoteService"), db_(db), notes_(tables.notes) {}
+
+  CRM_RPC(CreateNote, v1::CreateNoteRequest, v1::Note)
+  CRM_RPC(GetNote, v1::GetNoteRequest, v1::Note)
+  CRM_RPC(ListNotes, v1::ListNotesRequest, v1::ListNotesResponse)
+  CRM_RPC(UpdateNote, v1::UpdateNoteRequest, v1::Note)
+  CRM_RPC(DeleteNote, v1::DeleteNoteRequest, v1::Note)
+  CRM_RPC(UndeleteNote, v1::UndeleteNoteRequest, v1::Note)
+
+ private:
+  pg::Db& db_;
+  const pg::Table<v1::Note>& notes_;
+};
+
+class ActivityService final : public rpc::Service {
+ public:
+  ActivityService(pg::Db& db, const Tables& tables)
+      : rpc::Service("crm.contact.v1.ActivityService"), db_(db), activities_(tables.activities) {}
+
+  CRM_RPC(ListActivities, v1::ListActivitiesRequest, v1::ListActivitiesResponse)
+
+ private:
+  pg::Db& db_;
+  const pg::Table<v1::Activity>& activities_;
 };
 
 }  // namespace crm::contact

@@ -37,20 +37,22 @@ constexpr uint64_t kBeyondAll = std::numeric_limits<int64_t>::max();
 constexpr size_t kWriteEvents = 64;
 constexpr size_t kWriteBytes = 256 << 10;
 
-// Clears every field marked personal, at any depth.
-void ClearPersonal(pb::Message& message) {
+// Clears every field marked personal (if asked), at any depth, and what cards show beside a record: an event tells of
+// the record, and its reader may not have the right to that.
+void ClearHidden(pb::Message& message, bool personal) {
   const auto* reflection = message.GetReflection();
   std::vector<const pb::FieldDescriptor*> fields;
   reflection->ListFields(message, &fields);
   for (const auto* field : fields) {
-    if (field->options().GetExtension(type::v1::field).personal()) {
+    const auto& info = field->options().GetExtension(type::v1::field);
+    if ((info.personal() && !personal) || info.projected()) {
       reflection->ClearField(&message, field);
     } else if (field->cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE) {
       if (!field->is_repeated()) {
-        ClearPersonal(*reflection->MutableMessage(&message, field));
+        ClearHidden(*reflection->MutableMessage(&message, field), personal);
       } else {
         for (int i = 0; i < reflection->FieldSize(message, field); ++i)
-          ClearPersonal(*reflection->MutableRepeatedMessage(&message, field, i));
+          ClearHidden(*reflection->MutableRepeatedMessage(&message, field, i), personal);
       }
     }
   }
@@ -61,14 +63,11 @@ std::string PayloadJson(const Api& api, const pb::Any& payload, bool personal) {
   const std::string& url = payload.type_url();
   const auto* type = api.pool().FindMessageTypeByName(url.substr(url.rfind('/') + 1));
   if (!type) return "null";
-  std::string bytes = payload.value();
-  if (!personal) {
-    pb::DynamicMessageFactory factory(&api.pool());
-    std::unique_ptr<pb::Message> message(factory.GetPrototype(type)->New());
-    if (!message->ParseFromString(bytes)) return "null";
-    ClearPersonal(*message);
-    bytes = message->SerializeAsString();
-  }
+  pb::DynamicMessageFactory factory(&api.pool());
+  std::unique_ptr<pb::Message> message(factory.GetPrototype(type)->New());
+  if (!message->ParseFromString(payload.value())) return "null";
+  ClearHidden(*message, personal);
+  const std::string bytes = message->SerializeAsString();
   auto json = api.writer().Write(type, bytes);
   return json.ok() ? *std::move(json) : "null";
 }
@@ -128,7 +127,33 @@ const std::string& LiveEvent::Json(const Api& api, bool personal) const {
   return json;
 }
 
+namespace live {
+
+// Whether the reader's right to read such records reaches the event's owner.
+bool Reaches(const Principal& reader, const std::string& object, const events::v1::Event& event) {
+  switch (reader.rights->ScopeOf(object, type::v1::ACTION_READ)) {
+    case type::v1::SCOPE_ALL:
+      return true;
+    case type::v1::SCOPE_TEAM:
+      if (auto team = ParseId(event.team_id());
+          team.ok() && std::find(reader.teams.begin(), reader.teams.end(), team->uuid) != reader.teams.end()) {
+        return true;
+      }
+      [[fallthrough]];
+    case type::v1::SCOPE_OWN:
+      return !event.owner_id().empty() && event.owner_id() == reader.user_id;
+    default:
+      return false;
+  }
+}
+
+}  // namespace live
+
 bool MayHear(const Api& api, const Principal& reader, const events::v1::Event& event) {
+  if (event.read_objects_size() > 0) {
+    return std::all_of(event.read_objects().begin(), event.read_objects().end(),
+                       [&](const std::string& object) { return live::Reaches(reader, object, event); });
+  }
   std::string object = event.type().substr(0, event.type().find('.'));
   auto record = api.records().find(object);
   if (record != api.records().end()) {
@@ -147,10 +172,7 @@ bool MayHear(const Api& api, const Principal& reader, const events::v1::Event& e
       return false;
   }
   if (record != api.records().end() && !record->second.options.owned()) return true;
-  if (!event.owner_id().empty() && event.owner_id() == reader.user_id) return true;
-  if (scope != type::v1::SCOPE_TEAM || event.team_id().empty()) return false;
-  auto team = ParseId(event.team_id());
-  return team.ok() && std::find(reader.teams.begin(), reader.teams.end(), team->uuid) != reader.teams.end();
+  return live::Reaches(reader, object, event);
 }
 
 // One open connection. What several threads touch is guarded by Live's mutex; the rest belongs to the connection's

@@ -9,4 +9,8 @@ namespace crm::deal_pipeline {
 // Tenants and users: settings, the package's pipeline, who belongs to which team.
 void HearIdentity(events::Consumer& consumer, const Tables& tables);
 
+// For what boards, cards and lists show beside a deal: its next task, unread letters, the last touch.
+void HearScheduler(events::Consumer& consumer);
+void HearMessaging(events::Consumer& consumer);
+
 }  // namespace crm::deal_pipeline

@@ -88,6 +88,9 @@ std::vector<v1::Role> PackageRoles(const std::string& tenant_id, const std::stri
   for (const char* object : {"deal", "lead"}) {
     Add(head, object, {ACTION_READ, ACTION_CREATE, ACTION_UPDATE, ACTION_DELETE, ACTION_EXPORT}, SCOPE_TEAM);
   }
+  // Notes are read with their card; changed by their author.
+  Add(head, "note", {ACTION_READ}, SCOPE_ALL);
+  Add(head, "note", {ACTION_CREATE, ACTION_UPDATE, ACTION_DELETE}, SCOPE_TEAM);
   Add(head, "product", {ACTION_READ, ACTION_CREATE, ACTION_UPDATE}, SCOPE_ALL);
   Add(head, "report", {ACTION_READ, ACTION_EXPORT}, SCOPE_TEAM);
 
@@ -100,6 +103,8 @@ std::vector<v1::Role> PackageRoles(const std::string& tenant_id, const std::stri
   Add(manager, "lead", {ACTION_READ, ACTION_UPDATE}, SCOPE_TEAM);
   Add(manager, "lead", {ACTION_CREATE}, SCOPE_OWN);
   Add(manager, "deal", {ACTION_READ, ACTION_CREATE, ACTION_UPDATE}, SCOPE_OWN);
+  Add(manager, "note", {ACTION_READ}, SCOPE_ALL);
+  Add(manager, "note", {ACTION_CREATE, ACTION_UPDATE, ACTION_DELETE}, SCOPE_OWN);
   Add(manager, "product", {ACTION_READ}, SCOPE_ALL);
   Add(manager, "report", {ACTION_READ}, SCOPE_OWN);
   return {administrator, head, manager};

@@ -77,6 +77,27 @@ TEST_F(MayHearTest, FollowsTheReadersRights) {
   EXPECT_TRUE(MayHear(LiveApi(), reader_, Event("report.changed", other, theirs)));
 }
 
+TEST_F(MayHearTest, AnEventMayNeedTheRightToSeveralKinds) {
+  const std::string me = reader_.user_id, other = "user_01h455vb4pex5vsknk084sn02z";
+  const auto entry = [&](const std::string& owner) {
+    auto event = Event("activity.created", owner, "");
+    event.add_read_objects("deal");
+    event.add_read_objects("task");
+    return event;
+  };
+  auto rights = std::make_shared<Rights>();
+  rights->Grant("contact", type::v1::ACTION_READ, type::v1::SCOPE_ALL);
+  rights->Grant("deal", type::v1::ACTION_READ, type::v1::SCOPE_ALL);
+  reader_.rights = rights;
+  EXPECT_FALSE(MayHear(LiveApi(), reader_, entry(me))) << "tasks are not for this reader";
+  rights->Grant("task", type::v1::ACTION_READ, type::v1::SCOPE_OWN);
+  EXPECT_TRUE(MayHear(LiveApi(), reader_, entry(me)));
+  EXPECT_FALSE(MayHear(LiveApi(), reader_, entry(other))) << "nor those of others' deals";
+  EXPECT_FALSE(MayHear(LiveApi(), reader_, entry("")));
+  rights->Grant("task", type::v1::ACTION_READ, type::v1::SCOPE_ALL);
+  EXPECT_TRUE(MayHear(LiveApi(), reader_, entry(other)));
+}
+
 TEST_F(MayHearTest, DictionariesAreHeardByWhoeverMayGetThem) {
   // The rpcs that get users and roles are for every signed-in user.
   Grant("deal", type::v1::SCOPE_OWN);
@@ -87,6 +108,7 @@ TEST_F(MayHearTest, DictionariesAreHeardByWhoeverMayGetThem) {
 TEST(LiveEventTest, JsonHasWhatIsPromisedAndMasksPersonalFields) {
   contact::v1::ContactCreated payload;
   payload.mutable_contact()->set_id("contact_01h455vb4pex5vsknk084sn02q");
+  payload.mutable_contact()->set_next_task_title("Not for all");
   payload.mutable_contact()->set_given_name("Ada");
   payload.mutable_contact()->add_emails()->set_address("ada@example.com");
   events::v1::Event event;
@@ -107,6 +129,7 @@ TEST(LiveEventTest, JsonHasWhatIsPromisedAndMasksPersonalFields) {
   EXPECT_EQ(full["time"], "2023-11-14T22:13:20.000Z");
   EXPECT_EQ(full["changed_fields"][0], "given_name");
   EXPECT_NE(full["payload"].dump().find("ada@example.com"), std::string::npos);
+  EXPECT_EQ(full["payload"].dump().find("Not for all"), std::string::npos) << "what cards show is no part of an event";
   auto masked = nlohmann::json::parse("{\"cursor\":\"c\"" + live.Json(LiveApi(), false));
   EXPECT_EQ(masked["payload"].dump().find("ada@example.com"), std::string::npos) << masked["payload"];
   EXPECT_EQ(masked["payload"]["contact"]["id"], "contact_01h455vb4pex5vsknk084sn02q");
