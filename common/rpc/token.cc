@@ -2,6 +2,7 @@
 
 #include <absl/container/flat_hash_map.h>
 #include <absl/container/flat_hash_set.h>
+#include <absl/strings/escaping.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_split.h>
 #include <openssl/evp.h>
@@ -9,6 +10,7 @@
 #include <sys/stat.h>
 
 #include <fstream>
+#include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <shared_mutex>
@@ -352,6 +354,22 @@ void TokenVerifier::Refresh() {
   impl_->keys = std::make_shared<const tin::Keys>(*std::move(keys));
   ++impl_->generation;
   obs::Log(obs::Level::kInfo, "token keys were read again", {{"keys", impl_->keys->size()}});
+}
+
+std::string TokenVerifier::Jwks() const {
+  std::shared_ptr<const tin::Keys> keys;
+  {
+    std::shared_lock lock(impl_->mutex);
+    keys = impl_->keys;
+  }
+  std::map<std::string, std::string> sorted;  // the same text as long as the keys are the same
+  for (const auto& [kid, key] : *keys) sorted[kid] = absl::WebSafeBase64Escape(key.raw);
+  nlohmann::ordered_json out{{"keys", nlohmann::ordered_json::array()}};
+  for (const auto& [kid, x] : sorted) {
+    out["keys"].push_back(
+        {{"kty", "OKP"}, {"crv", "Ed25519"}, {"alg", "EdDSA"}, {"use", "sig"}, {"kid", kid}, {"x", x}});
+  }
+  return out.dump();
 }
 
 uint64_t TokenVerifier::generation() const { return impl_->generation.load(std::memory_order_acquire); }

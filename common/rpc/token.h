@@ -56,6 +56,8 @@ class TokenVerifier {
 
   // Reads the file again if it has changed.
   void Refresh();
+  // The keys as a JSON Web Key Set, for others who verify our tokens.
+  std::string Jwks() const;
   // Raised whenever the set of keys changes; what was verified before it must be verified again.
   uint64_t generation() const;
 

@@ -130,6 +130,8 @@ absl::StatusOr<std::unique_ptr<Api>> Api::Make(const pb::FileDescriptorSet& set)
   CRM_TRY(api->AddOwn("GET", "/v1/events", Own::kEvents));
   CRM_TRY(api->AddOwn("POST", "/v1/events/{stream_id}", Own::kEventTopics));
   CRM_TRY(api->AddOwn("GET", "/healthz", Own::kHealth));
+  CRM_TRY(api->AddOwn("GET", "/openapi.json", Own::kOpenApi));
+  CRM_TRY(api->AddOwn("GET", "/.well-known/jwks.json", Own::kKeys));
   for (const auto* file : api->files_) {
     std::string service = ServiceOfPackage(file->package());
     if (service.empty()) continue;

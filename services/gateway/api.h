@@ -64,7 +64,7 @@ struct RecordType {
 };
 
 // Routes of the gateway itself.
-enum class Own { kBatch, kSchema, kEvents, kEventTopics, kHealth };
+enum class Own { kBatch, kSchema, kEvents, kEventTopics, kHealth, kOpenApi, kKeys };
 
 class Api {
  public:

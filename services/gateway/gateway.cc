@@ -19,6 +19,7 @@
 #include "services/gateway/compress.h"
 #include "services/gateway/expand.h"
 #include "services/gateway/http_error.h"
+#include "services/gateway/openapi.h"
 #include "services/gateway/schema.h"
 #include "services/gateway/sse.h"
 #include "services/gateway/static_files.h"
@@ -161,7 +162,10 @@ Gateway::Gateway(const app::v1::Config::Gateway& config, const Api& api, Peers p
       callers_(peers_, authenticator),
       limiter_(edge::LimitsOf(config), redis, loops),
       live_(api_, peers_, callers_, redis, loops.at(0)),
-      schema_(SchemaJson(api)) {}
+      schema_(SchemaJson(api)),
+      open_api_(OpenApiJson(api)),
+      open_api_gzip_(Gzip(open_api_)),
+      verifier_(authenticator.verifier()) {}
 
 asio::awaitable<HttpResponse> Gateway::Handle(HttpRequest& request) {
   Call call;
@@ -237,13 +241,21 @@ asio::awaitable<HttpResponse> Gateway::Dispatch(HttpRequest& request, Call& call
         edge::Tag(request, absl::StrCat("\"", edge::Fingerprint(file->body), "\""), *file);
         co_return *std::move(file);
       }
+      if (!absl::EndsWith(request.path, "/") && ServeStatic(config_.static_dirs(), request.path + "/").ok()) {
+        HttpResponse response;  // "/docs": its page's own links begin with "/docs/"
+        response.status = 308;
+        response.content_type.clear();
+        response.Set("Location", request.path + "/");
+        response.route = "static";
+        co_return response;
+      }
     }
     co_return ErrorResponse(target.status(), request.request_id);
   }
   absl::Status headers = ReadCallHeaders(request, call);
   if (!headers.ok()) co_return ErrorResponse(headers, request.request_id);
 
-  static constexpr const char* kOwnNames[] = {"batch", "schema", "events", "event_topics", "health"};
+  static constexpr const char* kOwnNames[] = {"batch", "schema", "events", "event_topics", "health", "openapi", "jwks"};
   std::string route = target->rpc ? target->rpc->full_name : kOwnNames[static_cast<int>(*target->own)];
   call.method = route;
   absl::StatusOr<HttpResponse> answer = absl::UnknownError("");
@@ -479,11 +491,8 @@ absl::StatusOr<HttpResponse> Gateway::Answer(const RpcRoute& route, const HttpRe
 }
 
 Async<HttpResponse> Gateway::ServeOwn(Own own, const HttpRequest& request, const RouteMatch& match, const Call& outer) {
+  if (own == Own::kHealth || own == Own::kOpenApi || own == Own::kKeys) co_return ServePublic(own, request);
   HttpResponse response;
-  if (own == Own::kHealth) {
-    response.body = "{\"status\":\"ok\"}";
-    co_return response;
-  }
   Call call = outer;
   Limiter::Headers headers;
   auto admitted = co_await Admit(request, call, headers);
@@ -524,7 +533,7 @@ Async<HttpResponse> Gateway::ServeOwn(Own own, const HttpRequest& request, const
     case Own::kEventTopics:
       answer = live_.SetTopics(match.variables.at(0).second, request, *admitted);
       break;
-    case Own::kHealth:
+    default:  // ServePublic's
       break;
   }
   if (!answer.ok()) {
@@ -606,6 +615,30 @@ Async<HttpResponse> Gateway::ServeBatch(const HttpRequest& request, const Call& 
   co_return response;
 }
 
+HttpResponse Gateway::ServePublic(Own own, const HttpRequest& request) {
+  HttpResponse response;
+  switch (own) {
+    case Own::kOpenApi:
+      response.Set("Cache-Control", "no-cache");
+      response.body = open_api_;
+      edge::Tag(request, absl::StrCat("\"", api_.version(), "\""), response);
+      // Packed once: it is large, and the same for all.
+      if (!response.body.empty() && !open_api_gzip_.empty() && AcceptsGzip(request.Header("Accept-Encoding"))) {
+        response.body = open_api_gzip_;
+        response.Set("Content-Encoding", "gzip");
+      }
+      break;
+    case Own::kKeys:
+      response.body = verifier_.Jwks();
+      response.Set("Cache-Control", "public, max-age=300");
+      edge::Tag(request, absl::StrCat("\"", edge::Fingerprint(response.body), "\""), response);
+      break;
+    default:
+      response.body = "{\"status\":\"ok\"}";
+  }
+  return response;
+}
+
 HttpResponse Gateway::ServeOptions(const HttpRequest& request) {
   HttpResponse response;
   std::vector<std::string> methods = request.path == "*"
@@ -656,14 +689,16 @@ void Gateway::Finish(const HttpRequest& request, const Call& call, HttpResponse&
 
   // Not with secrets inside: their length would tell about them (BREACH).
   if (!response.stream && response.body.size() > kCompressFrom && !edge::HasHeader(response, "Set-Cookie") &&
-      AcceptsGzip(request.Header("Accept-Encoding"))) {
+      !edge::HasHeader(response, "Content-Encoding") && AcceptsGzip(request.Header("Accept-Encoding"))) {
     std::string smaller = Gzip(response.body);
     if (!smaller.empty()) {
       response.body = std::move(smaller);
       response.Set("Content-Encoding", "gzip");
-      for (auto& [name, value] : response.headers) {
-        if (name == "ETag") value = "W/" + value;  // other bytes than without gzip
-      }
+    }
+  }
+  if (edge::HasHeader(response, "Content-Encoding")) {
+    for (auto& [name, value] : response.headers) {
+      if (name == "ETag") value = "W/" + value;  // other bytes than without gzip
     }
   }
   auto time = std::chrono::steady_clock::now() - request.start;

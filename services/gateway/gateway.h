@@ -49,6 +49,8 @@ class Gateway {
   Async<HttpResponse> ServeRpc(const HttpRequest& request, const RpcRoute& route, const RouteMatch& match, Call call,
                                const Caller* known);
   Async<HttpResponse> ServeOwn(Own own, const HttpRequest& request, const RouteMatch& match, const Call& call);
+  // What everyone may read: descriptions and public keys.
+  HttpResponse ServePublic(Own own, const HttpRequest& request);
   Async<HttpResponse> ServeBatch(const HttpRequest& request, const Call& call, const Caller& caller);
   asio::awaitable<HttpResponse> ServeWire(const HttpRequest& request, Call& call);
   HttpResponse ServeOptions(const HttpRequest& request);
@@ -84,7 +86,8 @@ class Gateway {
   Callers callers_;
   Limiter limiter_;
   Live live_;
-  const std::string schema_;
+  const std::string schema_, open_api_, open_api_gzip_;
+  rpc::TokenVerifier& verifier_;
   std::atomic<int> in_flight_{0};
 
   struct RouteMetrics {

@@ -12,31 +12,13 @@
 
 #include "buf/validate/validate.pb.h"
 #include "common/rpc/access.h"
-#include "google/api/field_behavior.pb.h"
+#include "services/gateway/descriptor_text.h"
 
 namespace crm::gateway {
 namespace schema {
 
 namespace pb = google::protobuf;
 using Json = nlohmann::ordered_json;
-
-std::string Comment(const pb::SourceLocation& location) {
-  std::string text = location.leading_comments.empty() ? location.trailing_comments : location.leading_comments;
-  return std::string(absl::StripAsciiWhitespace(absl::StrReplaceAll(text, {{"\n ", " "}, {"\n", " "}})));
-}
-template <typename Descriptor>
-std::string CommentOf(const Descriptor* descriptor) {
-  pb::SourceLocation location;
-  return descriptor->GetSourceLocation(&location) ? Comment(location) : "";
-}
-
-bool Has(const pb::FieldDescriptor* field, google::api::FieldBehavior behavior) {
-  const auto& options = field->options();
-  for (int i = 0; i < options.ExtensionSize(google::api::field_behavior); ++i) {
-    if (options.GetExtension(google::api::field_behavior, i) == behavior) return true;
-  }
-  return false;
-}
 
 // The type as JSON shows it.
 std::string TypeName(const pb::FieldDescriptor* field) {
@@ -168,9 +150,9 @@ class Builder {
       one["type"] = TypeName(field);
       if (field->is_repeated() && !field->is_map()) one["repeated"] = true;
       one["description"] = CommentOf(field);
-      if (Has(field, google::api::REQUIRED)) one["required"] = true;
-      if (Has(field, google::api::OUTPUT_ONLY)) one["output_only"] = true;
-      if (Has(field, google::api::IMMUTABLE)) one["immutable"] = true;
+      if (HasBehavior(field, google::api::REQUIRED)) one["required"] = true;
+      if (HasBehavior(field, google::api::OUTPUT_ONLY)) one["output_only"] = true;
+      if (HasBehavior(field, google::api::IMMUTABLE)) one["immutable"] = true;
       if (info.personal()) one["personal"] = true;
       if (info.computed()) one["computed"] = true;
       if (!info.ref().empty()) {

@@ -43,7 +43,9 @@ def serve(instance: Instance, service: str) -> dict:
         "tokens": {"issuer": "crm", "jwks_file": str(instance.secret("jwks.json"))},
     }
     if service == "gateway":
-        config["gateway"] = {"descriptors_file": str(instance.build / "crm.binpb")}
+        # What the instance adds (demo users) comes before what the build brings.
+        config["gateway"] = {"descriptors_file": str(instance.build / "crm.binpb"),
+                             "static_dirs": [str(instance.folder / "static"), str(instance.build / "static")]}
     else:
         config["postgres"] = postgres(instance) | {
             "password_file": str(instance.secret(f"{service}.password")),
