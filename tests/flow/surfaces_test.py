@@ -10,14 +10,16 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import urllib.error
 import urllib.request
 from pathlib import Path
 
-from stack import BUILD, ROOT, Stack
+from stack import BUILD, PASSWORD, ROOT, Stack
 
 NPM = ROOT / "tools/npm/node_modules"
 WEB = ROOT / "tests/flow/web"
 SECONDS = 180
+CHROMIUM = shutil.which("chromium")
 SERVICES = ["identity", "contact", "deal_pipeline", "analytics", "gateway"]
 
 
@@ -81,7 +83,7 @@ class SurfacesTest(unittest.TestCase):
         cls.admin = cls.stack.sign_up()
         static = cls.stack.folder / "static"
         static.mkdir()
-        (static / "demo.json").write_text(json.dumps({"users": [{"role": "administrator", "name": "Ada", "login": cls.admin.login, "password": "correct horse battery"}]}))
+        (static / "demo.json").write_text(json.dumps({"users": [{"role": "administrator", "name": "Ada", "login": cls.admin.login, "password": PASSWORD}]}))
 
     def test_the_description_is_valid_and_complete(self):
         with fetch(f"{self.url}/openapi.json") as answer:
@@ -128,6 +130,11 @@ class SurfacesTest(unittest.TestCase):
         instance = self.stack.instance
         out = run(["node", "native.mjs", f"127.0.0.1:{instance.port('contact')}", f"127.0.0.1:{instance.port('analytics')}", instance.folder / "tls", self.admin.token], self.folder)
         self.assertIn("ok native", out)
+
+    @unittest.skipUnless(CHROMIUM, "needs Debian's chromium (tools/crm deps installs it)")
+    def test_browsers_of_two_sites(self):
+        out = run(["node", "browser.mjs", self.url, self.other_port, self.admin.token, self.admin.login, PASSWORD], self.folder)
+        self.assertEqual(out.count("ok "), 3, out)
 
     def test_keys_are_public(self):
         with fetch(f"{self.url}/.well-known/jwks.json") as answer:
