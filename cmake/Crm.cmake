@@ -33,6 +33,8 @@ function(crm_service name)
   target_link_libraries(crm_${name}_service PUBLIC crm_app ${ARG_DEPS})
   add_executable(${name} ${dir}/main.cc)
   target_link_libraries(${name} PRIVATE crm_${name}_service)
+  # Finds its library in the build and, unpacked anywhere, in lib/ beside bin/ (tools/crm package).
+  set_target_properties(${name} PROPERTIES BUILD_RPATH "\$ORIGIN/../lib" BUILD_RPATH_USE_ORIGIN ON)
   if(NOT CRM_SANITIZE) # sanitizers have allocators of their own
     target_link_libraries(${name} PRIVATE ${JEMALLOC_LIBRARY})
   endif()

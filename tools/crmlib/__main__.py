@@ -23,6 +23,7 @@ COMMANDS = {
     "demo": ("demo", "[DIR] the first job, step by step, on CSV files or on data of its own"),
     "backup": ("backup", "[DIR] [--keep N] a base backup, and from then on PostgreSQL's log"),
     "restore": ("restore", "DIR [--to TIME] [--hold] the database as it was then; Redis emptied"),
+    "package": ("package", "[--preset P] [--out DIR] an archive to install from (deploy/README.md)"),
     "partner": ("partner", "NAME < KEY a certificate for another company's system, standing for an API key"),
     "deps": ("deps", "install what is missing"),
     "build": ("build", "[PRESET] [TARGET...] build; presets: dev, release, asan, tsan, plain"),

@@ -48,6 +48,8 @@ def now() -> datetime.datetime:
 
 
 def default_folder(instance: Instance) -> Path:
+    if instance.backups:
+        return instance.backups
     return instance.postgres_data.with_name(f"{instance.postgres_data.name}-backup")
 
 

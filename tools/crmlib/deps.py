@@ -21,8 +21,8 @@ PACKAGES = {
     "protobuf and gRPC": "protobuf-compiler libprotobuf-dev libprotoc-dev libgrpc++-dev grpc-proto",
     "libraries": "libabsl-dev libboost1.81-dev libpq-dev libpqxx-dev libhiredis-dev libssl-dev libsodium-dev libicu-dev "
                  "libphonenumber8 libhowardhinnant-date-dev libspdlog-dev libfmt-dev prometheus-cpp-dev "
-                 "nlohmann-json3-dev rapidjson-dev libcurl4-openssl-dev libcsv-dev libre2-dev",
-    "tests": "libgtest-dev libgmock-dev libbenchmark-dev chromium fonts-dejavu-core",
+                 "nlohmann-json3-dev rapidjson-dev libcurl4-openssl-dev libcsv-dev libre2-dev libical-dev libgmime-3.0-dev libxml2-dev",
+    "tests": "libgtest-dev libgmock-dev libbenchmark-dev python3-aiosmtpd chromium fonts-dejavu-core",
     "processes": "postgresql-15 redis-server supervisor haproxy openssl tzdata",
     "tools": "curl jq ca-certificates",
 }
@@ -33,6 +33,7 @@ SYSTEM_SERVICES = {"postgresql-15": "postgresql", "redis-server": "redis-server"
 
 NPM_CPU = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
+RUNTIME = paths.ROOT / "RUNTIME"  # of a package: what its programs need of Debian
 LOCK = paths.NPM / "package-lock.json"
 VALIDATE = paths.DEPS / "protos/buf/validate/validate.proto"
 VALIDATE_STAMP = paths.DEPS / "validate.stamp"
@@ -51,6 +52,8 @@ def run(args: list[str]) -> int:
 def ensure() -> None:
     check_release()
     install(missing_packages())
+    if paths.PACKAGED:
+        return
     install_npm()
     unpack_phonenumbers()
     write_validate_proto()
@@ -64,8 +67,8 @@ def check_release() -> None:
 
 
 def missing_packages() -> list[str]:
-    wanted = [name for names in PACKAGES.values() for name in names.split()]
-    if not has_node():
+    wanted = RUNTIME.read_text().split() if paths.PACKAGED else [name for names in PACKAGES.values() for name in names.split()]
+    if not paths.PACKAGED and not has_node():
         wanted += NODE_PACKAGES.split()
     shown = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *wanted],
                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout

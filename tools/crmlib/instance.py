@@ -29,10 +29,15 @@ class Instance:
     build: Path  # with bin/ and crm.binpb
 
     source = paths.ROOT  # where the migrations are
+    backups = None  # a folder of its own for them, where the usual one will not do
 
     @staticmethod
     def current(preset: str | None = None) -> "Instance":
         """The one that the environment names. A running or stopped instance remembers its ports and its build."""
+        if paths.PACKAGED and not os.environ.get("CRM_INSTANCE"):
+            from crmlib import machine
+            if machine.is_here():
+                return machine.Machine()
         name = os.environ.get("CRM_INSTANCE") or "default"
         if not name.replace("-", "").replace("_", "").isalnum():
             raise console.Failure(f"CRM_INSTANCE={name!r} is no name for a folder", "use letters, digits, - and _")
@@ -49,6 +54,15 @@ class Instance:
         except ValueError:
             raise console.Failure(f"CRM_PORT_BASE={base!r} is no number", "use one from 1024 to 64000, e.g. 9000") from None
         return Instance(name, folder, base, paths.build_dir(preset))
+
+    # Its processes, as tools/crm runs them; deploy/'s machine has systemd do it.
+    def stop_all(self) -> None:
+        from crmlib import supervisor
+        supervisor.shutdown(self)
+
+    def start_all(self, without: tuple[str, ...] = ()) -> None:
+        from crmlib import up
+        up.bring_up(self, without)
 
     def remember(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -67,6 +81,11 @@ class Instance:
 
     def metrics_port(self, service: str) -> int:
         return self.port_base + 300 + self.place(service)
+
+    @property
+    def lmtp_port(self) -> int:
+        """Where letters arrive."""
+        return self.port_base + 400 + self.place("messaging")
 
     @property
     def postgres_port(self) -> int:
@@ -90,6 +109,8 @@ class Instance:
         found = {self.postgres_port: "postgres", self.redis_port: "redis", self.edge_port: "edge", self.edge_metrics_port: "edge (metrics)"}
         for service in self.services:
             found |= {self.port(service): service, self.health_port(service): f"{service} (health)", self.metrics_port(service): f"{service} (metrics)"}
+        if "messaging" in self.services:
+            found[self.lmtp_port] = "messaging (letters in, LMTP)"
         return found
 
     @property

@@ -1,4 +1,4 @@
-"""Where things are in the checkout."""
+"""Where things are: in the checkout, or in a package of it (tools/crm package), which has what runs where the checkout has a build."""
 
 import os
 from pathlib import Path
@@ -12,13 +12,17 @@ DEPS = BUILD / "deps"
 NPM = TOOLS / "npm"
 POSTGRES_BIN = Path("/usr/lib/postgresql/15/bin")
 
+PACKAGED = (ROOT / "VERSION").is_file()
+
 PRESET = os.environ.get("CRM_PRESET", "dev")
 
 
 def build_dir(preset: str) -> Path:
-    return BUILD / preset
+    return ROOT if PACKAGED else BUILD / preset
 
 
 def services() -> list[str]:
-    """Every folder of services/ that has a main.cc, as CMake sees it."""
+    """Every folder of services/ that has a main.cc, as CMake sees it; in a package, what is in bin/."""
+    if PACKAGED:
+        return sorted(path.name for path in (ROOT / "bin").iterdir())
     return sorted(main.parent.name for main in (ROOT / "services").glob("*/main.cc"))

@@ -12,7 +12,7 @@ import tarfile
 import time
 from pathlib import Path
 
-from crmlib import backup, console, keys, paths, postgres, supervisor, up
+from crmlib import backup, console, keys, paths, postgres
 from crmlib.instance import Instance, as_postgres
 
 HELD = ("messaging", "scheduler")  # what acts outside by itself
@@ -30,9 +30,9 @@ def run(args: list[str]) -> int:
     moment = parse_time(options.to) if options.to else None
     lock = instance.lock()
     with console.step("stopping"):
-        supervisor.shutdown(instance)
+        instance.stop_all()
     aside = database(instance, options.folder.resolve(), moment, options.timeline)
-    up.bring_up(instance, without=HELD if options.hold else ())
+    instance.start_all(HELD if options.hold else ())
     console.say(f"PostgreSQL is as it was {f'at {options.to}' if options.to else 'at the end of the log'}; Redis was emptied."
                 + (f" What was there before is in {aside}: remove it when all is well." if aside else "")
                 + (f" {' and '.join(HELD)} are stopped." if options.hold else "")

@@ -4,7 +4,7 @@ import importlib.util
 import os
 import time
 
-from crmlib import build, config, console, deps, edge, health, keys, migrate, postgres, redis, session, supervisor
+from crmlib import build, config, console, deps, edge, health, keys, migrate, paths, postgres, redis, session, supervisor
 from crmlib.instance import Instance
 
 
@@ -16,7 +16,8 @@ def run(args: list[str]) -> int:
     lock = instance.lock()
     console.say(f"tools/crm up ({instance.name}, {instance.url})")
     deps.ensure()
-    build.build_services(instance.build.name)
+    if not paths.PACKAGED:
+        build.build_services(instance.build.name)
     bring_up(instance)
     seed(instance)
     summary(instance, time.monotonic() - started)
