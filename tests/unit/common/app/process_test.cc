@@ -132,6 +132,9 @@ class ProcessTest : public testing::RpcTest {
       dup2(out, STDOUT_FILENO);
       dup2(out, STDERR_FILENO);
       setenv("CRM_TEST_MODE", mode.c_str(), 1);
+      // Crashes are the process's own to report, also where a sanitizer would take them.
+      setenv("ASAN_OPTIONS", "handle_segv=0:handle_abort=0", 1);
+      setenv("TSAN_OPTIONS", "handle_segv=0:handle_abort=0", 1);
       const std::string argument = "--config=" + (folder_ / "config.json");
       execl("/proc/self/exe", "echo", "--serve", argument.c_str(), nullptr);
       _exit(127);
