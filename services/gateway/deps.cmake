@@ -18,5 +18,20 @@ add_custom_command(OUTPUT ${static}/docs.stamp
   COMMAND ${CMAKE_COMMAND} -E touch ${static}/docs.stamp
   DEPENDS ${docs} VERBATIM)
 add_custom_target(crm_docs DEPENDS ${static}/docs.stamp)
+# The console as it lies in its folder, and the two libraries that its modules import from vendor/.
+set(console_folder ${CMAKE_SOURCE_DIR}/services/gateway/console)
+set(npm ${CMAKE_SOURCE_DIR}/tools/npm/node_modules)
+set(preact ${npm}/htm/preact/standalone.module.js)
+set(uplot ${npm}/uplot/dist/uPlot.esm.js ${npm}/uplot/dist/uPlot.min.css)
+file(GLOB_RECURSE console CONFIGURE_DEPENDS ${console_folder}/*)
+add_custom_command(OUTPUT ${static}/console.stamp
+  COMMAND ${CMAKE_COMMAND} -E make_directory ${static}/vendor
+  COMMAND ${CMAKE_COMMAND} -E copy_directory ${console_folder} ${static}
+  COMMAND ${CMAKE_COMMAND} -E copy ${preact} ${static}/vendor/preact.js
+  COMMAND ${CMAKE_COMMAND} -E copy ${npm}/uplot/dist/uPlot.esm.js ${static}/vendor/uplot.js
+  COMMAND ${CMAKE_COMMAND} -E copy ${npm}/uplot/dist/uPlot.min.css ${static}/vendor/uplot.css
+  COMMAND ${CMAKE_COMMAND} -E touch ${static}/console.stamp
+  DEPENDS ${console} ${preact} ${uplot} VERBATIM)
+add_custom_target(crm_console DEPENDS ${static}/console.stamp)
 # Whoever builds the gateway gets its pages.
-cmake_language(DEFER CALL add_dependencies gateway crm_docs)
+cmake_language(DEFER CALL add_dependencies gateway crm_docs crm_console)

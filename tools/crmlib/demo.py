@@ -2,14 +2,15 @@
 tools/crm up makes once."""
 
 import datetime
+import json
 import time
 from decimal import Decimal
 from pathlib import Path
 
-from crmlib import console, postgres, session
+from crmlib import console, postgres, session, showcase
 from crmlib.dataset import made_up, read
 from crmlib.firstjob import PASSWORD, FirstJob, cents
-from crmlib.instance import Instance
+from crmlib.instance import Instance, write
 
 
 def run(args: list[str]) -> int:
@@ -59,4 +60,7 @@ def seed(instance: Instance) -> None:
         return
     job = FirstJob(instance.url, made_up(datetime.date.today()), f"demo-{time.time_ns() // 1_000_000:x}", say=lambda text: None)
     job.run()
+    showcase.run(job)
+    # The console offers these on its sign-in page, and the reference at /docs: in development only, where this file is.
+    write(instance.folder / "static/demo.json", json.dumps(showcase.demo_users(job), ensure_ascii=False, indent=2) + "\n", 0o644)
     session.keep(instance, job.login, PASSWORD)

@@ -1,0 +1,107 @@
+"""The console in headless Chromium, story by story (tests/flow/console/tests.mjs), over all processes and the demo's data."""
+
+import datetime
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import unittest
+
+from stack import BUILD, ROOT, Stack
+
+from crmlib import showcase
+from crmlib.dataset import made_up
+from crmlib.firstjob import PASSWORD, FirstJob
+
+SECONDS = 240
+CHROMIUM = os.environ.get("CRM_CHROMIUM") or shutil.which("chromium")
+CONSOLE = ROOT / "services/gateway/console"
+SCREENS = {"today": "/v1/tasks:today", "leads": "/v1/leads", "deals": "/v1/deals", "contacts": "/v1/contacts", "messages": "/v1/conversations", "reports": "/v1/reports/funnel"}
+
+
+@unittest.skipUnless(CHROMIUM, "needs Debian's chromium (tools/crm deps installs it)")
+class ConsoleTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = Stack()
+        cls.stack.__enter__()
+        cls.addClassCleanup(lambda: cls.stack.__exit__(None, None, None))
+        data = made_up(datetime.date.today(), customers=12, suppliers=3, products=12, orders=40)
+        cls.job = FirstJob(cls.stack.instance.url, data, "console", say=lambda text: None)
+        cls.job.run()
+        showcase.run(cls.job)
+        static = cls.stack.folder / "static"
+        static.mkdir(exist_ok=True)
+        (static / "demo.json").write_text(json.dumps(showcase.demo_users(cls.job)))
+        paths = {route["path"] for route in cls.job.crm.get("/v1/schema")["routes"]}
+        cls.facts = {
+            "login": cls.job.login, "password": PASSWORD, "token": cls.job.crm.api.token, "pipeline_id": cls.job.pipeline["id"], "form_path": cls.job.form["submit_path"],
+            "stages": {name: stage["id"] for name, stage in cls.job.stages.items()}, "timeline": "/v1/activities" in paths,
+            "screens": [name for name, path in SCREENS.items() if path in paths]}
+
+    def story(self, name: str) -> str:
+        self.job.crm.sign_in(self.job.login)  # tokens live for ten minutes, and this machine may be busy
+        self.facts["token"] = self.job.crm.api.token
+        done = subprocess.run(["node", ROOT / "tests/flow/console/tests.mjs", self.stack.instance.url, name, json.dumps(self.facts)], cwd=self.stack.folder, text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=SECONDS)
+        if done.returncode != 0 or f"ok {name}" not in done.stdout:
+            self.stack.print_logs()
+            self.fail(f"{name} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+        return done.stdout
+
+    def test_roles(self):
+        self.story("roles")
+
+    def test_board(self):
+        self.story("board")
+
+    def test_conflict(self):
+        self.story("conflict")
+
+    def test_leads(self):
+        self.story("leads")
+
+    def test_cards(self):
+        self.story("cards")
+
+    def test_reports(self):
+        self.story("reports")
+
+    def test_phone(self):
+        self.story("phone")
+
+    def test_right_to_left(self):
+        self.story("right_to_left")
+
+    def test_inspector_and_its_curl(self):
+        curl = json.loads(re.search(r"^curl (.*)$", self.story("inspector"), re.M)[1])
+        done = subprocess.run(["bash", "-c", curl], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60,
+                              env=os.environ | {"CRM_URL": self.stack.instance.url, "CRM_TOKEN": self.facts["token"]})
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("contacts", json.loads(done.stdout))
+
+
+class FilesTest(unittest.TestCase):
+    def test_every_language_has_every_word(self):
+        script = "const names = ['en', 'ru', 'he']; const all = {}; for (const name of names) all[name] = (await import(process.argv[1] + name + '.js')).default; console.log(JSON.stringify(all));"
+        out = subprocess.run(["node", "--input-type=module", "--experimental-default-type=module", "-e", script, f"{CONSOLE}/lang/"], check=True, text=True, stdout=subprocess.PIPE).stdout
+        words = json.loads(out)
+        for name in ("ru", "he"):
+            self.assertEqual(words[name].keys() ^ words["en"].keys(), set(), f"{name} and en differ in these")
+            for key, text in words["en"].items():
+                holes = lambda value: set(re.findall(r"\{(\w+)\}", value if isinstance(value, str) else value["other"]))  # noqa: E731
+                self.assertEqual(holes(words[name][key]), holes(text), f"{name}: {key}")
+        used = {key for file in CONSOLE.rglob("*.js") if file.parent.name != "lang" for key in re.findall(r"""\bt\("([\w.]+)\"""", file.read_text())}
+        self.assertEqual(used - words["en"].keys(), set(), "the pages use words that no dictionary has")
+
+    def test_what_the_build_serves_is_what_lies_here(self):
+        for file in CONSOLE.rglob("*"):
+            if file.is_file():
+                served = BUILD / "static" / file.relative_to(CONSOLE)
+                self.assertEqual(served.read_bytes(), file.read_bytes(), f"{served}: build the gateway")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + ["-v"] + sys.argv[1:])
