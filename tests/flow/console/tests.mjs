@@ -150,7 +150,7 @@ await run({
     const page = await open({ role: "administrator" });
     await go(page, "#/leads", ".lead");
     await accessible(page, "the inbox");
-    const answer = await fetch(site + facts.form_path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ name: "Зинаида Живая", phone: "+7 495 555-77-01", message: "Прямо сейчас" }) });
+    const answer = await fetch(site + facts.form_path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ submission_id: `${Date.now()}`, name: "Зинаида Живая", phone: "+7 495 555-77-01", message: "Прямо сейчас" }) });
     const id = (await answer.json()).lead_id;
     const lead = `[data-lead="${id}"]`;
     await page.waitForSelector(lead);

@@ -5,7 +5,7 @@ import { createStore } from "./store.js";
 const TRIES = 3; // of what is safe to repeat: reads, and writes under one idempotency key
 const FIRST_PAUSE_MS = 300;
 const KEPT_REQUESTS = 200;
-const KEPT_BODY = 50_000; // characters of a body that the inspector keeps
+const KEPT_BODY = 200_000; // characters of an answer that the inspector keeps
 const ACTION_MS = 1500; // a request this soon after a click was caused by it
 
 // A refused call, as the API says it: see "Errors" in docs/FRONT_END.md.

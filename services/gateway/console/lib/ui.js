@@ -94,16 +94,31 @@ export function Choice({ label, value, onValue, options }) {
   </div>`;
 }
 
-// A menu under a button.
+const MENU_GAP = 4;
+// A menu at a button; it lies over everything, so that no scrolling list cuts it off.
 export function Menu({ label, icon = "dots", items, children }) {
   const [open, setOpen] = useState(false);
   const root = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!open) return undefined;
-    root.current.querySelector("[role=menuitem]")?.focus();
-    const away = (event) => !root.current.contains(event.target) && setOpen(false);
+    const list = root.current.querySelector("[role=menu]");
+    const button = root.current.getBoundingClientRect();
+    const { width, height } = list.getBoundingClientRect();
+    const below = button.bottom + MENU_GAP + height < innerHeight;
+    const left = document.documentElement.dir === "rtl" ? button.left : button.right - width;
+    list.style.left = `${Math.min(Math.max(MENU_GAP, left), innerWidth - width - MENU_GAP)}px`;
+    list.style.top = `${below ? button.bottom + MENU_GAP : Math.max(MENU_GAP, button.top - height - MENU_GAP)}px`;
+    list.querySelector("[role=menuitem]")?.focus({ preventScroll: true });
+    const away = (event) => root.current.contains(event.target) || setOpen(false);
+    const close = () => setOpen(false);
     addEventListener("pointerdown", away);
-    return () => removeEventListener("pointerdown", away);
+    addEventListener("scroll", close, { capture: true });
+    addEventListener("resize", close);
+    return () => {
+      removeEventListener("pointerdown", away);
+      removeEventListener("scroll", close, { capture: true });
+      removeEventListener("resize", close);
+    };
   }, [open]);
   function onKeyDown(event) {
     if (!open) return;

@@ -26,13 +26,15 @@ export function Facts({ object, path, record, refs, fields, editable, onSaved })
   if (editing) return html`<section class="panel"><header><h2>${t("card.facts")}</h2></header><${EditForm} object=${object} path=${path} record=${record} fields=${editable} onClose=${() => setEditing(false)} onSaved=${(saved) => (setEditing(false), onSaved(saved))} /></section>`;
   return html`<section class="panel">
     <header><h2>${t("card.facts")}</h2>${can && html`<${Button} icon="edit" kind="quiet" onClick=${() => setEditing(true)}>${t("edit")}<//>`}</header>
-    <dl class="facts">${fields.map((name) => {
+    <dl class="facts">${fields.filter((name) => !isEmpty(record[name])).map((name) => {
       const value = record[name];
       const href = typeof value === "string" && refs[value] && linkTo(value);
       return html`<dt>${labelOf(name)}</dt><dd dir="auto">${href ? html`<a href=${href} dir="auto">${shown(object, name, value, refs)}</a>` : shown(object, name, value, refs)}</dd>`;
     })}</dl>
   </section>`;
 }
+
+const isEmpty = (value) => value === undefined || value === null || value === "" || value.length === 0 || (typeof value === "string" && value.endsWith("_UNSPECIFIED"));
 
 export function Reach({ record }) {
   const phones = record.phones ?? [];

@@ -42,9 +42,12 @@ function Request({ entry, open, onToggle }) {
   </li>`;
 }
 
+const SHOWN = 20_000; // characters: more only makes the page slow
+
 function pretty(text) {
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    const whole = JSON.stringify(JSON.parse(text), null, 2);
+    return whole.length > SHOWN ? `${whole.slice(0, SHOWN)}\n…` : whole;
   } catch {
     return text; // cut off, or no JSON
   }
