@@ -216,7 +216,7 @@ class Stack:
         """Arms exactly these ("pg.before_commit=kill"; common/base/failpoint.h), none without lines. Read within 50 ms."""
         file = self.failpoint_file(service)
         # A name of its own: a test arms while its reviver disarms.
-        new = file.with_name(f".{name}.{threading.get_ident()}.new")
+        new = file.with_name(f".{service}.{threading.get_ident()}.new")
         new.write_text("".join(f"{line}\n" for line in lines))
         new.replace(file)
 
