@@ -23,6 +23,7 @@ COMMANDS = {
     "demo": ("demo", "[DIR] the first job, step by step, on CSV files or on data of its own"),
     "backup": ("backup", "[DIR] [--keep N] a base backup, and from then on PostgreSQL's log"),
     "restore": ("restore", "DIR [--to TIME] [--hold] the database as it was then; Redis emptied"),
+    "manifests": ("manifests", "[--check] write k8s/, compose, dashboards and the configuration's reference anew"),
     "package": ("package", "[--preset P] [--out DIR] an archive to install from (deploy/README.md)"),
     "partner": ("partner", "NAME < KEY a certificate for another company's system, standing for an API key"),
     "deps": ("deps", "install what is missing"),

@@ -21,15 +21,16 @@ PACKAGES = {
     "protobuf and gRPC": "protobuf-compiler libprotobuf-dev libprotoc-dev libgrpc++-dev grpc-proto",
     "libraries": "libabsl-dev libboost1.81-dev libpq-dev libpqxx-dev libhiredis-dev libssl-dev libsodium-dev libicu-dev "
                  "libphonenumber8 libhowardhinnant-date-dev libspdlog-dev libfmt-dev prometheus-cpp-dev "
-                 "nlohmann-json3-dev rapidjson-dev libcurl4-openssl-dev libcsv-dev libre2-dev libical-dev libgmime-3.0-dev libxml2-dev",
-    "tests": "libgtest-dev libgmock-dev libbenchmark-dev python3-aiosmtpd chromium fonts-dejavu-core",
+                 "nlohmann-json3-dev rapidjson-dev libcurl4-openssl-dev libcsv-dev libre2-dev libical-dev libkainjow-mustache-dev libgmime-3.0-dev libxml2-dev",
+    "tests": "libgtest-dev libgmock-dev libbenchmark-dev python3-aiosmtpd chromium fonts-dejavu-core prometheus",
     "processes": "postgresql-15 redis-server supervisor haproxy openssl tzdata",
     "tools": "curl jq ca-certificates",
 }
 NODE_PACKAGES = "nodejs npm"  # only where no Node of at least NODE_MAJOR is there
 NODE_MAJOR = 18
 # Debian's packages start these as services of the system; ours are private ones, so what we install stays off.
-SYSTEM_SERVICES = {"postgresql-15": "postgresql", "redis-server": "redis-server", "supervisor": "supervisor", "haproxy": "haproxy"}
+SYSTEM_SERVICES = {"postgresql-15": "postgresql", "redis-server": "redis-server", "supervisor": "supervisor", "haproxy": "haproxy",
+                   "prometheus": "prometheus"}
 
 NPM_CPU = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 

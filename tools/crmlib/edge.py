@@ -31,6 +31,7 @@ class Settings:
     client_certificate: str  # chain and key in one file: what services see, CN "edge"
     ca: str                  # who signs services' certificates
     backends: dict[str, str]  # service -> haproxy's words for its servers
+    partners: str = ""       # the map from certificates to API keys; in the folder unless it says otherwise
 
 
 def of(instance: Instance, changes: dict | None = None) -> Settings:
@@ -100,6 +101,7 @@ def refusal(code: int, text: str, condition: str, more: str = "") -> str:
 
 def configuration(settings: Settings) -> str:
     maps = settings.folder
+    partners = settings.partners or f"{maps}/edge-partners.map"
     allowed = "|".join(HEADERS)
     secure = f"ssl crt {settings.client_certificate} ca-file {settings.ca} verify required alpn h2 no-check-ssl"
     text = f"""# Made by tools/crmlib/edge.py: edit that, or /etc/crm/local.json.
@@ -165,7 +167,7 @@ frontend partners
   # Who: a token or an API key, or a certificate that stands for an API key. An unknown certificate never gets this far.
 """
     text += refusal(16, "One header authorization is enough.", "if { req.hdr_cnt(authorization) gt 1 }")
-    text += f"""  http-request set-header authorization "Bearer %[ssl_c_der,sha2(256),hex,lower,map_str({maps}/edge-partners.map)]" if !has_token has_certificate {{ ssl_c_der,sha2(256),hex,lower,map_str({maps}/edge-partners.map) -m found }}
+    text += f"""  http-request set-header authorization "Bearer %[ssl_c_der,sha2(256),hex,lower,map_str({partners})]" if !has_token has_certificate {{ ssl_c_der,sha2(256),hex,lower,map_str({partners}) -m found }}
 """
     text += refusal(16, "This call needs a token: send authorization Bearer with an API key or an access token, or a certificate that is registered.", "if !is_public !has_token")
     text += f"""

@@ -13,7 +13,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from crmlib import build, console, deps, paths
+from crmlib import build, console, deps, manifests, paths
+from crmlib.instance import write
 
 # Of the tools, what is of use without a compiler.
 TOOLS = ("tools/crm", "tools/crmlib")
@@ -83,6 +84,9 @@ def lay_out(target: Path, folder: Path) -> None:
             shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
         else:
             shutil.copy2(source, target / name)
+    # Fresh from this build's descriptors, so that no new rpc needs a commit in k8s/.
+    for path, text in manifests.files(folder / "crm.binpb").items():
+        write(target / path.relative_to(paths.ROOT), text, 0o644)
     (target / "VERSION").write_text(version() + "\n")
     (target / "RUNTIME").write_text("\n".join(runtime(target)) + "\n")
     (target / "SHA256SUMS").write_text(sums(target))
