@@ -24,6 +24,7 @@
 
 #include "common/app/config.h"
 #include "common/app/crash.h"
+#include "common/app/housekeeping.h"
 #include "common/app/inspect.h"
 #include "common/app/offload.h"
 #include "common/app/refs.h"
@@ -243,6 +244,7 @@ class Process final : public Runtime {
   std::map<std::string, std::unique_ptr<rpc::Client>> peers_;
   std::unique_ptr<rpc::TokenVerifier> verifier_;
   Grants grants_;
+  std::unique_ptr<Housekeeping> housekeeping_;
   std::unique_ptr<rpc::AccessDirectory> directory_;
   std::unique_ptr<rpc::Authenticator> authenticator_;
   std::vector<std::unique_ptr<rpc::Service>> services_;
@@ -412,6 +414,9 @@ void Process::StartBackground() {
     options.holder = Holder();
     relay_ = std::make_unique<events::Relay>(*worker_db_, *redis_, options);
     Beside("relay", [this]() { return relay_->Run(); });
+    housekeeping_ = std::make_unique<Housekeeping>(*worker_db_);
+    Beside("purge", [this]() { return housekeeping_->PurgeForever(OwnCall(Uuid())); });
+    Beside("measure", [this]() { return housekeeping_->MeasureForever(OwnCall(Uuid())); });
   }
   for (auto& subscription : subscriptions_) {
     Beside("hear " + subscription->producer(), [heard = subscription.get()]() { return heard->Run(); });
