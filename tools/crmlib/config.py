@@ -51,9 +51,27 @@ def serve(instance: Instance, service: str) -> dict:
             "password_file": str(instance.secret(f"{service}.password")),
             "worker_password_file": str(instance.secret(f"{service}_worker.password")),
         }
+    if service == "messaging":
+        # Letters to servers on this machine are a developer's wish; in production nothing inside the network may be reached.
+        config["messaging"] = {
+            "lmtp_listen": f"127.0.0.1:{instance.lmtp_port}",
+            "secrets_key_file": str(instance.secret("channels.key")),
+            "allowed_hosts": ["127.0.0.0/8", "::1"],
+        }
+        config["offload_threads"] = 16  # each letter on its way holds one while its server talks
+    if service == "scheduler" and has_failpoints(instance):
+        config["scheduler"] = {"test_clock": True}  # release builds refuse it
     if service == "identity":
         config["tokens"]["signing_key_file"] = str(instance.secret("signing.pem"))
     return config
+
+
+def has_failpoints(instance: Instance) -> bool:
+    """Whether the binaries were built for tests: what only tests may do is compiled in."""
+    try:
+        return "CRM_FAILPOINTS:BOOL=ON" in (instance.build / "CMakeCache.txt").read_text()
+    except FileNotFoundError:
+        return False
 
 
 def postgres(instance: Instance) -> dict:

@@ -30,6 +30,7 @@ def prepare(instance: Instance) -> None:
     for name in ("postgres", "admin", "redis"):
         make_password(instance, f"{name}.password")
     make_signing_key(instance)
+    make_hex_key(instance, "channels.key")
 
 
 def openssl(*arguments, what: str, **options) -> str:
@@ -119,3 +120,10 @@ def make_signing_key(instance: Instance) -> None:
 
 def base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def make_hex_key(instance: Instance, name: str) -> None:
+    """256 bits; what it encrypts is lost with it, so it is never made anew."""
+    path = instance.secret(name)
+    if not path.exists():
+        write(path, secrets.token_hex(32) + "\n")

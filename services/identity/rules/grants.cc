@@ -91,6 +91,17 @@ std::vector<v1::Role> PackageRoles(const std::string& tenant_id, const std::stri
   // Notes are read with their card; changed by their author.
   Add(head, "note", {ACTION_READ}, SCOPE_ALL);
   Add(head, "note", {ACTION_CREATE, ACTION_UPDATE, ACTION_DELETE}, SCOPE_TEAM);
+  for (const char* object : {"conversation", "message"}) {
+    Add(head, object, {ACTION_READ, ACTION_CREATE, ACTION_UPDATE}, SCOPE_TEAM);
+  }
+  Add(head, "template", {ACTION_READ, ACTION_CREATE, ACTION_UPDATE}, SCOPE_ALL);
+  Add(head, "channel", {ACTION_READ}, SCOPE_ALL);
+  Add(head, "suppression", {ACTION_READ, ACTION_CREATE, ACTION_DELETE}, SCOPE_ALL);
+  for (const char* object : {"task", "reminder"}) {
+    Add(head, object, {ACTION_READ, ACTION_CREATE, ACTION_UPDATE, ACTION_DELETE}, SCOPE_TEAM);
+  }
+  Add(head, "absence", {ACTION_READ, ACTION_CREATE, ACTION_UPDATE, ACTION_ADMINISTER}, SCOPE_TEAM);
+  Add(head, "notification", {ACTION_CREATE}, SCOPE_TEAM);
   Add(head, "product", {ACTION_READ, ACTION_CREATE, ACTION_UPDATE}, SCOPE_ALL);
   Add(head, "report", {ACTION_READ, ACTION_EXPORT}, SCOPE_TEAM);
 
@@ -105,6 +116,15 @@ std::vector<v1::Role> PackageRoles(const std::string& tenant_id, const std::stri
   Add(manager, "deal", {ACTION_READ, ACTION_CREATE, ACTION_UPDATE}, SCOPE_OWN);
   Add(manager, "note", {ACTION_READ}, SCOPE_ALL);
   Add(manager, "note", {ACTION_CREATE, ACTION_UPDATE, ACTION_DELETE}, SCOPE_OWN);
+  for (const char* object : {"conversation", "message"}) {
+    Add(manager, object, {ACTION_READ, ACTION_CREATE, ACTION_UPDATE}, SCOPE_OWN);
+  }
+  for (const char* object : {"template", "channel", "suppression"}) Add(manager, object, {ACTION_READ}, SCOPE_ALL);
+  // A colleague of the team may be given a task.
+  Add(manager, "task", {ACTION_READ, ACTION_UPDATE, ACTION_DELETE}, SCOPE_OWN);
+  Add(manager, "task", {ACTION_CREATE}, SCOPE_TEAM);
+  Add(manager, "reminder", {ACTION_READ, ACTION_CREATE, ACTION_UPDATE, ACTION_DELETE}, SCOPE_OWN);
+  Add(manager, "absence", {ACTION_READ, ACTION_CREATE, ACTION_UPDATE}, SCOPE_OWN);
   Add(manager, "product", {ACTION_READ}, SCOPE_ALL);
   Add(manager, "report", {ACTION_READ}, SCOPE_OWN);
   return {administrator, head, manager};

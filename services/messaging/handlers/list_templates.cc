@@ -1,5 +1,5 @@
-#include "common/pg/records.h"
 #include "services/messaging/service.h"
+#include "services/messaging/store.h"
 
 namespace crm::messaging {
 

@@ -1,0 +1,490 @@
+#include <absl/strings/str_cat.h>
+
+#include <algorithm>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <numeric>
+#include <random>
+
+#include "common/base/failpoint.h"
+#include "common/base/text.h"
+#include "common/events/share.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+#include "services/messaging/handlers/check_channel.h"
+#include "services/messaging/jobs/jobs.h"
+#include "services/messaging/rules/letters.h"
+#include "services/messaging/sql.h"
+#include "services/messaging/store.h"
+
+namespace crm::messaging {
+namespace sender_internal {
+
+// Letters under way at once in this process; each holds a thread of the pool while its server talks.
+constexpr int kAtOnce = 12;
+// Of one tenant: a company whose server is slow must not fill all places.
+constexpr int kAtOncePerTenant = 4;
+constexpr int kTenantsPerTurn = 32;
+// How long a claim lasts: more than any attempt (SmtpTimes.all) and its records take.
+constexpr int kClaimSeconds = 300;
+// How often the queue is looked at when nobody calls: what was put back comes due by itself.
+constexpr std::chrono::milliseconds kLookEvery{500};
+constexpr std::chrono::milliseconds kShareLease{15000};
+// What letters under way get when the process is told to stop; the process itself waits 5 s.
+constexpr std::chrono::milliseconds kEndMax{4500};
+
+struct Claim {
+  Uuid tenant;
+  std::string message_id;
+  int64_t token = 0;
+  std::vector<std::string> recipients;
+  int attempts = 0;
+  int doubts = 0;
+  bool begun = false;
+  Cause cause;
+};
+
+// What an attempt changed: the letter's new state, and what is left for its row in the queue.
+struct Verdict {
+  v1::Message after;
+  std::vector<std::string> left;            // recipients that still wait
+  std::map<std::string, std::string> dead;  // addresses to suspend, with what the server said
+  int doubts = 0;
+  bool again = false;
+};
+
+void Fail(v1::Message& message, v1::MessageStatus status, const std::string& why) {
+  message.set_status(status);
+  message.set_error(Truncated(why, 500));
+  message.clear_next_attempt_time();
+}
+
+}  // namespace sender_internal
+
+namespace sq = sender_internal;
+
+struct Sender::Impl : std::enable_shared_from_this<Sender::Impl> {
+  Impl(Messaging& app, std::string holder)
+      : app(app),
+        holder(std::move(holder)),
+        sent(obs::MakeCounter("crm_letters_total", "Attempts at letters by how they ended", {{"outcome", "sent"}})),
+        again(obs::MakeCounter("crm_letters_total", "Attempts at letters by how they ended", {{"outcome", "retried"}})),
+        bounced(
+            obs::MakeCounter("crm_letters_total", "Attempts at letters by how they ended", {{"outcome", "bounced"}})),
+        failed(obs::MakeCounter("crm_letters_total", "Attempts at letters by how they ended", {{"outcome", "failed"}})),
+        unknown(
+            obs::MakeCounter("crm_letters_total", "Attempts at letters by how they ended", {{"outcome", "unknown"}})),
+        seconds(obs::MakeHistogram("crm_letter_seconds", "Time that a server took with one letter")),
+        backlog(obs::MakeGauge("crm_letters_due", "Letters that are due and not claimed")),
+        lag(obs::MakeGauge("crm_letters_due_age_seconds", "How long the oldest due letter has waited")) {}
+
+  Async<> Run(Call call);
+  Async<int> Turn(const Call& call, const std::vector<int>& shards);
+  Async<> TakeBackOwn(const Call& call);
+  asio::awaitable<void> Send(sq::Claim claim);
+  Async<> Attempt(sq::Claim& claim);
+  Async<> Settle(const Call& call, const sq::Claim& claim, const v1::Message& before, sq::Verdict verdict);
+  Async<> Drop(const Call& call, const sq::Claim& claim);
+  sq::Verdict Judge(const sq::Claim& claim, const v1::Message& marked, const SmtpOutcome& outcome,
+                    absl::Time now) const;
+  void Retry(const sq::Claim& claim, sq::Verdict& verdict, absl::Time now) const;
+  void Count(const sq::Verdict& verdict) const;
+
+  Messaging& app;
+  const std::string holder;
+  std::shared_ptr<asio::steady_timer> sleep;  // on the job's loop
+  std::atomic<bool> woken{false};
+  int under_way = 0;  // on the job's loop
+  obs::Counter sent, again, bounced, failed, unknown;
+  obs::Histogram seconds;
+  obs::Gauge backlog, lag;
+};
+
+Sender::Sender(Messaging& app, std::string holder) : impl_(std::make_shared<Impl>(app, std::move(holder))) {}
+Sender::~Sender() = default;
+Async<> Sender::Run(Call call) { return impl_->Run(std::move(call)); }
+
+void Sender::Wake() {
+  impl_->woken = true;
+  if (auto timer = std::atomic_load(&impl_->sleep)) {
+    asio::post(timer->get_executor(), [timer] { timer->cancel(); });
+  }
+}
+
+Async<> Sender::Impl::Run(Call call) {
+  const auto executor = co_await asio::this_coro::executor;
+  auto timer = std::make_shared<asio::steady_timer>(executor);
+  std::atomic_store(&sleep, timer);
+  events::Share share(app.worker_db, "messaging", "send", holder, sq::kShareLease);
+  CRM_CO_TRY(co_await TakeBackOwn(call));
+  // Told to stop, it lets the letters under way end: a cut answer would be a letter of unknown fate.
+  co_await asio::this_coro::throw_if_cancelled(false);
+  for (;;) {
+    const auto stop = co_await asio::this_coro::cancellation_state;
+    if (stop.cancelled() != asio::cancellation_type::none) break;
+    (void)co_await share.Renew();
+    woken = false;
+    auto claimed = co_await Turn(call, share.shards());
+    if (!claimed.ok())
+      obs::Log(obs::Level::kWarning, call, "the queue of letters cannot be read",
+               {{"error", claimed.status().message()}});
+    if (claimed.ok() && *claimed > 0 && under_way < sq::kAtOnce) continue;
+    if (woken && under_way < sq::kAtOnce) continue;
+    boost::system::error_code ended;
+    timer->expires_after(sq::kLookEvery);
+    co_await timer->async_wait(asio::redirect_error(asio::use_awaitable, ended));
+  }
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  const auto until = std::chrono::steady_clock::now() + sq::kEndMax;
+  while (under_way > 0 && std::chrono::steady_clock::now() < until) {
+    boost::system::error_code ended;
+    timer->expires_after(std::chrono::milliseconds(50));
+    co_await timer->async_wait(asio::redirect_error(asio::use_awaitable, ended));
+  }
+  co_await share.Release();
+  co_return absl::OkStatus();
+}
+
+// What this replica had claimed when it died is nobody else's to wait for.
+Async<> Sender::Impl::TakeBackOwn(const Call& call) {
+  CRM_CO_TRY(pg::Rows tenants, co_await app.worker_db.Read(call, sql::kHoldersTenants, pg::Params().Text(holder)));
+  for (int i = 0; i < tenants.size(); ++i) {
+    pg::Batch batch(call);
+    batch.Add(sql::kTakeBackSends, pg::Params().Id(tenants.Id(i, 0)).Text(holder));
+    CRM_CO_TRY(co_await app.worker_db.Write(call, std::move(batch)));
+  }
+  co_return absl::OkStatus();
+}
+
+// Claims what is due, tenant by tenant, as far as there is room; answers how many.
+Async<int> Sender::Impl::Turn(const Call& call, const std::vector<int>& shards) {
+  if (under_way >= sq::kAtOnce) co_return 0;
+  std::vector<int64_t> buckets(shards.begin(), shards.end());
+  if (buckets.empty()) co_return 0;
+  CRM_CO_TRY(pg::Rows waiting, co_await app.worker_db.Read(call, sql::kSendBacklog, pg::Params().IntArray(buckets)));
+  backlog.Set(static_cast<double>(waiting.Int(0, 0)));
+  lag.Set(static_cast<double>(std::max<int64_t>(0, waiting.Int(0, 1))));
+  if (waiting.Int(0, 0) == 0) co_return 0;
+  CRM_CO_TRY(pg::Rows tenants, co_await app.worker_db.Read(call, sql::kDueTenants,
+                                                           pg::Params().IntArray(buckets).Int(sq::kTenantsPerTurn)));
+  int claimed = 0;
+  for (int i = 0; i < tenants.size() && under_way < sq::kAtOnce; ++i) {
+    const Uuid tenant = tenants.Id(i, 0);
+    const int room = std::min(sq::kAtOncePerTenant, sq::kAtOnce - under_way);
+    pg::Batch batch(call);
+    batch.Add(sql::kClaimSends, pg::Params().Id(tenant).Text(holder).Int(sq::kClaimSeconds).Int(room));
+    CRM_CO_TRY(auto results, co_await app.worker_db.Write(call, std::move(batch)));
+    const pg::Rows& rows = results.front();
+    for (int j = 0; j < rows.size(); ++j) {
+      sq::Claim claim;
+      claim.tenant = tenant;
+      claim.message_id = TypeId("message", rows.Id(j, 0));
+      claim.token = rows.Int(j, 1);
+      claim.recipients = rows.TextArray(j, 2);
+      claim.attempts = static_cast<int>(rows.Int(j, 3));
+      claim.doubts = static_cast<int>(rows.Int(j, 4));
+      claim.begun = rows.Bool(j, 5);
+      claim.cause = {std::string(rows.Text(j, 6)), std::string(rows.Text(j, 7)), static_cast<int>(rows.Int(j, 8))};
+      ++under_way;
+      ++claimed;
+      const auto executor = co_await asio::this_coro::executor;
+      asio::co_spawn(executor, Send(std::move(claim)), asio::detached);
+    }
+  }
+  co_return claimed;
+}
+
+asio::awaitable<void> Sender::Impl::Send(sq::Claim claim) {
+  const auto self = shared_from_this();
+  try {
+    const absl::Status status = co_await Attempt(claim);
+    // A lost race: someone else has claimed it since, or it was taken back. Its row says what is next.
+    if (!status.ok() && !IsLostRace(status))
+      obs::Log(obs::Level::kWarning, "a letter could not be handled; it is tried again",
+               {{"message", claim.message_id}, {"error", status.message()}});
+  } catch (const std::exception& e) {
+    obs::Log(obs::Level::kError, "sending a letter threw", {{"message", claim.message_id}, {"error", e.what()}});
+  }
+  --under_way;
+  woken = true;
+  if (sleep) sleep->cancel();
+}
+
+Async<> Sender::Impl::Drop(const Call& call, const sq::Claim& claim) {
+  pg::Batch batch(call);
+  batch.AddGuarded(sql::kEndSend, pg::Params().Id(claim.tenant).Id(UuidOf(claim.message_id)).Int(claim.token),
+                   claim.message_id);
+  CRM_CO_TRY(co_await app.db.Write(call, std::move(batch)));
+  co_return absl::OkStatus();
+}
+
+// When the next attempt is, or that there is none.
+void Sender::Impl::Retry(const sq::Claim& claim, sq::Verdict& verdict, absl::Time now) const {
+  if (verdict.after.attempt_count() >= app.settings.attempts_max) {
+    verdict.left.clear();
+    sq::Fail(verdict.after, v1::MESSAGE_STATUS_FAILED,
+             absl::StrCat("given up after ", verdict.after.attempt_count(), " attempts: ", verdict.after.error()));
+    return;
+  }
+  static thread_local std::mt19937_64 random{std::random_device{}()};
+  const absl::Duration delay =
+      RetryDelay(claim.attempts + 1, absl::FromChrono(app.settings.retry), std::uniform_real_distribution<>()(random));
+  verdict.again = true;
+  verdict.after.set_status(v1::MESSAGE_STATUS_QUEUED);
+  *verdict.after.mutable_next_attempt_time() = ToTimestamp(now + delay);
+}
+
+// What a server's answer means for a letter.
+sq::Verdict Sender::Impl::Judge(const sq::Claim& claim, const v1::Message& marked, const SmtpOutcome& outcome,
+                                absl::Time now) const {
+  sq::Verdict verdict;
+  verdict.after = marked;
+  verdict.doubts = claim.doubts;
+  v1::Message& after = verdict.after;
+  after.set_reply_code(outcome.answer.code);
+  after.set_error(Truncated(outcome.error, 500));
+  if (outcome.unknown) {
+    ++verdict.doubts;
+    verdict.left = claim.recipients;
+    if (MayRepeatDoubtful(marked.category(), verdict.doubts)) {
+      Retry(claim, verdict, now);
+      return verdict;
+    }
+    verdict.left.clear();
+    sq::Fail(after, v1::MESSAGE_STATUS_UNKNOWN,
+             absl::StrCat("the server's answer was lost; the letter may have arrived: ", outcome.error));
+    return verdict;
+  }
+  // What each recipient's server said, where it got so far.
+  std::string refusals;
+  for (size_t i = 0; i < claim.recipients.size(); ++i) {
+    const SmtpAnswer& answer = outcome.recipients[i];
+    const Fate fate = answer.code == 0 ? Fate::kAgain : FateOf(answer.code);
+    if (fate == Fate::kRefused) {
+      absl::StrAppend(&refusals, refusals.empty() ? "" : "; ", claim.recipients[i], ": ", answer.text);
+      after.set_reply_code(answer.code);
+      if (AddressIsDead(answer.code, answer.text)) verdict.dead[claim.recipients[i]] = answer.text;
+    } else if (!(fate == Fate::kSent && outcome.sent)) {
+      verdict.left.push_back(claim.recipients[i]);
+    }
+  }
+  if (outcome.sent) {
+    *after.mutable_send_time() = ToTimestamp(now);
+    after.set_error(Truncated(refusals, 500));
+    if (verdict.left.empty()) {
+      after.set_status(v1::MESSAGE_STATUS_SENT);
+      after.clear_next_attempt_time();
+    } else {
+      Retry(claim, verdict, now);  // some took it, others not now
+    }
+    return verdict;
+  }
+  const bool about_letter = outcome.stage == SmtpStage::kSender || outcome.stage == SmtpStage::kData;
+  if (about_letter && FateOf(outcome.answer.code) == Fate::kRefused) {
+    verdict.left.clear();
+    sq::Fail(after, outcome.stage == SmtpStage::kData ? v1::MESSAGE_STATUS_BOUNCED : v1::MESSAGE_STATUS_FAILED,
+             outcome.error);
+    return verdict;
+  }
+  if (!refusals.empty()) after.set_error(Truncated(refusals, 500));
+  if (verdict.left.empty()) {
+    sq::Fail(after, marked.has_send_time() ? v1::MESSAGE_STATUS_SENT : v1::MESSAGE_STATUS_BOUNCED, refusals);
+    return verdict;
+  }
+  Retry(claim, verdict, now);
+  return verdict;
+}
+
+void Sender::Impl::Count(const sq::Verdict& verdict) const {
+  if (verdict.again) return again.Add();
+  switch (verdict.after.status()) {
+    case v1::MESSAGE_STATUS_SENT:
+      return sent.Add();
+    case v1::MESSAGE_STATUS_BOUNCED:
+      return bounced.Add();
+    case v1::MESSAGE_STATUS_UNKNOWN:
+      return unknown.Add();
+    default:
+      return failed.Add();
+  }
+}
+
+// Records a verdict: message, place in the queue, suspended addresses and event, if the claim still holds.
+Async<> Sender::Impl::Settle(const Call& call, const sq::Claim& claim, const v1::Message& before, sq::Verdict verdict) {
+  std::vector<std::string> dead;
+  for (const auto& [address, answer] : verdict.dead) dead.push_back(address);
+  std::map<std::string, std::string> known;
+  if (!dead.empty()) {
+    CRM_CO_TRY(known, co_await Suppressed(app, call, dead));
+  }
+  pg::Touch(call, before, verdict.after);
+  pg::Batch batch(call);
+  app.tables.messages.AddUpdate(batch, before, verdict.after, type::v1::ACTION_UNSPECIFIED);
+  pg::Params row;
+  row.Id(claim.tenant).Id(UuidOf(claim.message_id)).Int(claim.token);
+  if (verdict.again) {
+    const absl::Duration delay = FromTimestamp(verdict.after.next_attempt_time()) - call.now();
+    row.Decimal(absl::StrCat(absl::ToDoubleSeconds(std::max(delay, absl::ZeroDuration()))))
+        .TextArray(verdict.left)
+        .Int(verdict.doubts);
+    batch.AddGuarded(sql::kPostponeSend, std::move(row), claim.message_id);
+  } else {
+    batch.AddGuarded(sql::kEndSend, std::move(row), claim.message_id);
+  }
+  for (const auto& [address, answer] : verdict.dead) {
+    if (known.count(address) > 0) continue;
+    v1::Suppression suppression;
+    suppression.set_address(address);
+    suppression.set_reason(v1::SUPPRESSION_REASON_BOUNCED);
+    suppression.set_note(answer);
+    suppression.set_message_id(claim.message_id);
+    pg::StampNew(call, app.tables.suppressions, suppression);
+    batch.Insert(app.tables.suppressions, suppression);
+    EmitRecord<v1::SuppressionCreated>(batch, app.tables.suppressions, "created", suppression);
+  }
+  EmitMessage(batch, app.tables, verdict.after);
+  auto stored = co_await app.db.Write(call, std::move(batch));
+  // Another letter to the same address bounced at the same moment: the suspension is there already.
+  if (absl::IsAlreadyExists(stored.status())) {
+    verdict.dead.clear();
+    co_return co_await Settle(call, claim, before, std::move(verdict));
+  }
+  if (!stored.ok()) co_return stored.status();
+  Count(verdict);
+  co_return absl::OkStatus();
+}
+
+// One attempt at one letter.
+Async<> Sender::Impl::Attempt(sq::Claim& claim) {
+  Call call = app.own_call(claim.tenant);
+  call.cause = claim.cause;
+  auto found = co_await app.db.Get(call, app.tables.messages, claim.message_id);
+  if (absl::IsNotFound(found.status())) co_return co_await Drop(call, claim);
+  if (!found.ok()) co_return found.status();
+  const v1::Message before = *std::move(found);
+  if (before.status() != v1::MESSAGE_STATUS_QUEUED && before.status() != v1::MESSAGE_STATUS_SENDING)
+    co_return co_await Drop(call, claim);
+
+  // Begun and never ended: whoever began it died, perhaps after the server had it.
+  if (claim.begun) {
+    SmtpOutcome lost;
+    lost.unknown = true;
+    lost.error = "the sender stopped between handing the letter over and hearing the answer";
+    lost.recipients.resize(claim.recipients.size());
+    sq::Verdict verdict = Judge(claim, before, lost, call.now());
+    co_return co_await Settle(call, claim, before, std::move(verdict));
+  }
+
+  // What stops a letter before anything is said to a server.
+  sq::Verdict stopped;
+  stopped.after = before;
+  stopped.doubts = claim.doubts;
+  stopped.left = claim.recipients;
+  CRM_CO_TRY(auto suppressed, co_await Suppressed(app, call, claim.recipients));
+  if (!suppressed.empty()) {
+    sq::Fail(stopped.after, v1::MESSAGE_STATUS_BLOCKED,
+             absl::StrCat(suppressed.begin()->first, " is suspended: ", suppressed.begin()->second));
+    co_return co_await Settle(call, claim, before, std::move(stopped));
+  }
+  auto channel =
+      co_await app.db.Get(call, app.tables.channels, before.channel_id(), type::v1::ACTION_READ, /*show_deleted=*/true);
+  if (!channel.ok() && !absl::IsNotFound(channel.status())) co_return channel.status();
+  if (!channel.ok() || channel->has_delete_time() || !channel->enabled() || !channel->has_smtp()) {
+    sq::Fail(stopped.after, v1::MESSAGE_STATUS_FAILED,
+             "its channel is deleted, switched off or has no server; try again when it is set up");
+    co_return co_await Settle(call, claim, before, std::move(stopped));
+  }
+  SmtpRequest request;
+  request.server = channel->smtp();
+  request.sender = channel->address();
+  request.recipients = claim.recipients;
+  request.ca_file = app.settings.smtp_ca_file;
+  request.times = app.settings.smtp_times;
+  auto password = co_await ChannelSecret(app, call, channel->id());
+  if (!password.ok() && !absl::IsDataLoss(password.status())) co_return password.status();
+  if (!password.ok()) {
+    sq::Fail(stopped.after, v1::MESSAGE_STATUS_FAILED, std::string(password.status().message()));
+    co_return co_await Settle(call, claim, before, std::move(stopped));
+  }
+  request.password = *std::move(password);
+  std::vector<OutgoingFile> files;
+  for (const auto& id : before.attachment_file_ids()) {
+    auto file = app.files == nullptr ? absl::StatusOr<OutgoingFile>(absl::NotFoundError(""))
+                                     : co_await app.files->Load(call, id);
+    if (absl::IsNotFound(file.status())) {
+      sq::Fail(stopped.after, v1::MESSAGE_STATUS_FAILED, absl::StrCat("its attachment ", id, " is gone"));
+      co_return co_await Settle(call, claim, before, std::move(stopped));
+    }
+    if (!file.ok()) co_return file.status();
+    files.push_back(*std::move(file));
+  }
+
+  // The mark: from here on the letter may be out.
+  v1::Message marked = before;
+  marked.set_status(v1::MESSAGE_STATUS_SENDING);
+  marked.set_attempt_count(before.attempt_count() + 1);
+  marked.clear_next_attempt_time();
+  pg::Touch(call, before, marked);
+  {
+    pg::Batch batch(call);
+    app.tables.messages.AddUpdate(batch, before, marked, type::v1::ACTION_UNSPECIFIED);
+    batch.AddGuarded(sql::kBeginSend,
+                     pg::Params().Id(claim.tenant).Id(UuidOf(claim.message_id)).Int(claim.token).Int(claim.doubts),
+                     claim.message_id);
+    CRM_CO_TRY(co_await app.db.Write(call, std::move(batch)));
+  }
+  CRM_FAILPOINT("messaging.after_mark");
+
+  const auto begun = std::chrono::steady_clock::now();
+  SmtpOutcome outcome;
+  // Owned by the work: whoever waits may be cancelled while the server still talks.
+  auto shared = std::make_shared<std::pair<SmtpRequest, SmtpOutcome>>(std::move(request), SmtpOutcome());
+  const absl::Status offloaded =
+      co_await app.offload([shared, marked, files = std::move(files), guard = &app.settings.guard, now = call.now()] {
+        shared->second.recipients.resize(shared->first.recipients.size());
+        auto addresses = guard->Resolve(shared->first.server.host());
+        if (!addresses.ok()) {
+          shared->second.error = std::string(addresses.status().message());
+          return;
+        }
+        shared->first.addresses = *std::move(addresses);
+        shared->first.letter = BuildLetter(marked, files, now);
+        shared->second = SmtpSend(shared->first);
+      });
+  outcome = std::move(shared->second);
+  if (!offloaded.ok()) {
+    outcome.recipients.resize(claim.recipients.size());
+    outcome.error = std::string(offloaded.message());
+  }
+  seconds.Observe(std::chrono::steady_clock::now() - begun);
+  CRM_FAILPOINT("messaging.before_answer");
+
+  Call settle = app.own_call(claim.tenant);
+  settle.cause = claim.cause;
+  // The answer must be recorded: tried for a while, and again if someone else (a new owner) wrote to the message.
+  v1::Message current = marked;
+  for (int i = 0;; ++i) {
+    sq::Verdict verdict = Judge(claim, current, outcome, settle.now());
+    const absl::Status recorded = co_await Settle(settle, claim, current, std::move(verdict));
+    if (recorded.ok() || i == 5) co_return recorded;
+    if (!IsLostRace(recorded)) {
+      asio::steady_timer pause(co_await asio::this_coro::executor, std::chrono::milliseconds(200 << i));
+      boost::system::error_code ended;
+      co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ended));
+    }
+    auto reloaded = co_await app.db.Get(settle, app.tables.messages, claim.message_id);
+    if (!reloaded.ok()) {
+      if (!absl::IsUnavailable(reloaded.status())) co_return reloaded.status();
+      continue;
+    }
+    if (IsLostRace(recorded) && reloaded->etag() == current.etag()) co_return recorded;  // the claim is another's now
+    current = *std::move(reloaded);
+  }
+}
+
+}  // namespace crm::messaging

@@ -1,0 +1,1 @@
+DELETE FROM channel_secret WHERE tenant_id = $1 AND channel_id = $2

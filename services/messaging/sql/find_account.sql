@@ -1,0 +1,1 @@
+SELECT record FROM account_view WHERE user_id = $1

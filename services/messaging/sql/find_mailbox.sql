@@ -1,0 +1,1 @@
+SELECT owner_tenant, channel_id FROM mailbox WHERE address = $1

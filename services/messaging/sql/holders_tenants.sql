@@ -1,0 +1,1 @@
+SELECT DISTINCT tenant_id FROM send WHERE holder = $1
