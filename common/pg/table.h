@@ -240,6 +240,9 @@ NewEvent EventOf(const RecordTable& table, absl::string_view what, const google:
 bool MayDo(const Call& call, const RecordTable& table, const google::protobuf::Message& record,
            type::v1::Action action);
 
+// Whether the caller's right to read this kind of record reaches the owner of `record`, on which such records hang.
+bool ReadReaches(const Call& call, const std::string& object, const google::protobuf::Message& record);
+
 // Hides personal fields from callers who may not see them, at any depth: text keeps its first character ("J***"), all
 // else is cleared; their paths are added to `access.masked` if the message has it.
 void Mask(const Call& call, google::protobuf::Message& record);

@@ -203,20 +203,7 @@ void MaskNeeds(const Call& call, Message& record, std::set<std::string>& masked)
   const Descriptor* d = record.GetDescriptor();
   const Reflection* r = record.GetReflection();
   for (const auto* field : FieldsWithNeeds(d)) {
-    const auto scope = call.ScopeOf(InfoOf(field).needs(), type::v1::ACTION_READ);
-    if (scope == type::v1::SCOPE_ALL) continue;
-    const auto text = [&](const char* name) {
-      const auto* of = d->FindFieldByName(name);
-      return of == nullptr ? std::string() : StringOf(record, of);
-    };
-    bool reaches = scope != type::v1::SCOPE_UNSPECIFIED && !call.principal.user_id.empty() &&
-                   text("owner_id") == call.principal.user_id;
-    if (!reaches && scope == type::v1::SCOPE_TEAM) {
-      const auto team = ParseId(text("team_id"));
-      reaches = team.ok() && std::find(call.principal.teams.begin(), call.principal.teams.end(), team->uuid) !=
-                                 call.principal.teams.end();
-    }
-    if (reaches) continue;
+    if (ReadReaches(call, InfoOf(field).needs(), record)) continue;
     r->ClearField(&record, field);
     masked.insert(field->name());
   }
@@ -345,6 +332,22 @@ bool MayDo(const Call& call, const RecordTable& table, const Message& record, ty
 absl::Status CheckCreate(const Call& call, const RecordTable& table, const Message& record) {
   if (MayDo(call, table, record, type::v1::ACTION_CREATE)) return absl::OkStatus();
   return record::RightMissing(table.prefix(), type::v1::ACTION_CREATE);
+}
+
+bool ReadReaches(const Call& call, const std::string& object, const Message& record) {
+  const auto scope = call.ScopeOf(object, type::v1::ACTION_READ);
+  if (scope == type::v1::SCOPE_ALL) return true;
+  if (scope == type::v1::SCOPE_UNSPECIFIED) return false;
+  const auto text = [&](const char* name) {
+    const auto* of = record.GetDescriptor()->FindFieldByName(name);
+    return of == nullptr ? std::string() : record::StringOf(record, of);
+  };
+  const std::string owner = text("owner_id");
+  if (!owner.empty() && owner == call.principal.user_id) return true;
+  if (scope != type::v1::SCOPE_TEAM) return false;
+  const auto team = ParseId(text("team_id"));
+  return team.ok() &&
+         std::find(call.principal.teams.begin(), call.principal.teams.end(), team->uuid) != call.principal.teams.end();
 }
 
 void Mask(const Call& call, Message& record) {

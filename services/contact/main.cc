@@ -12,6 +12,7 @@ int main(int argc, char** argv) {
     runtime.Serve(std::make_unique<contact::CompanyService>(runtime.db(), tables));
     runtime.Serve(std::make_unique<contact::NoteService>(runtime.db(), tables));
     runtime.Serve(std::make_unique<contact::ActivityService>(runtime.db(), tables));
+    runtime.Serve(std::make_unique<contact::CardService>(runtime.db(), tables));
     runtime.Hear("identity", contact::HearIdentity);
     // The timeline and the cards: projections.
     constexpr bool kAsynchronousCommit = true;

@@ -5,6 +5,7 @@
 #include "common/pg/table.h"
 #include "common/rpc/service.h"
 #include "crm/contact/v1/activity.pb.h"
+#include "crm/contact/v1/card.pb.h"
 #include "crm/contact/v1/company.pb.h"
 #include "crm/contact/v1/contact.pb.h"
 #include "crm/contact/v1/note.pb.h"
@@ -92,6 +93,27 @@ class ActivityService final : public rpc::Service {
 
  private:
   pg::Db& db_;
+  const pg::Table<v1::Activity>& activities_;
+};
+
+class CardService final : public rpc::Service {
+ public:
+  CardService(pg::Db& db, const Tables& tables)
+      : rpc::Service("crm.contact.v1.CardService"),
+        db_(db),
+        contacts_(tables.contacts),
+        notes_(tables.notes),
+        activities_(tables.activities) {}
+
+  CRM_RPC(GetContactCard, v1::GetContactCardRequest, v1::ContactCard)
+  CRM_RPC(LookupCard, v1::LookupCardRequest, v1::LookupCardResponse)
+
+ private:
+  Async<v1::ContactCard> CardOf(const Call& call, v1::Contact contact);
+
+  pg::Db& db_;
+  const pg::Table<v1::Contact>& contacts_;
+  const pg::Table<v1::Note>& notes_;
   const pg::Table<v1::Activity>& activities_;
 };
 

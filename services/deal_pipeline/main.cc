@@ -13,6 +13,7 @@ int main(int argc, char** argv) {
     runtime.Own(tables.forms);
     runtime.Serve(std::make_unique<dp::PipelineService>(runtime.db(), tables));
     runtime.Serve(std::make_unique<dp::DealService>(runtime.db(), tables));
+    runtime.Serve(std::make_unique<dp::CardService>(runtime.db(), tables));
     runtime.Serve(std::make_unique<dp::ProductService>(runtime.db(), tables));
     runtime.Serve(std::make_unique<dp::LeadService>(runtime.db(), runtime.peer("contact"), tables));
     runtime.Hear("identity", [](crm::events::Consumer& consumer) { dp::HearIdentity(consumer, tables); });

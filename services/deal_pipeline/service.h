@@ -5,6 +5,7 @@
 #include "common/pg/table.h"
 #include "common/rpc/client.h"
 #include "common/rpc/service.h"
+#include "crm/deal_pipeline/v1/card.pb.h"
 #include "crm/deal_pipeline/v1/deal.pb.h"
 #include "crm/deal_pipeline/v1/lead.pb.h"
 #include "crm/deal_pipeline/v1/pipeline.pb.h"
@@ -69,6 +70,19 @@ class DealService final : public rpc::Service {
   const pg::Table<v1::Deal>& deals_;
   const pg::Table<v1::Pipeline>& pipelines_;
   const pg::Table<v1::Product>& products_;
+};
+
+class CardService final : public rpc::Service {
+ public:
+  CardService(pg::Db& db, const Tables& tables)
+      : rpc::Service("crm.deal_pipeline.v1.CardService"), db_(db), deals_(tables.deals), pipelines_(tables.pipelines) {}
+
+  CRM_RPC(GetDealCard, v1::GetDealCardRequest, v1::DealCard)
+
+ private:
+  pg::Db& db_;
+  const pg::Table<v1::Deal>& deals_;
+  const pg::Table<v1::Pipeline>& pipelines_;
 };
 
 class ProductService final : public rpc::Service {

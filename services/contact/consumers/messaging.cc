@@ -101,6 +101,15 @@ void HearMessaging(events::Consumer& consumer, pg::Db& db) {
   HearMessages<ms::MessageQueued, ms::MessageSent, ms::MessageBounced, ms::MessageFailed, ms::MessageUpdated,
                ms::MessageCommented, ms::MessageReceived>(consumer, db);
   HearConversations<ms::ConversationCreated, ms::ConversationUpdated>(consumer);
+  // What its owner has read is read; what a colleague looked into still waits for the owner.
+  consumer.On<ms::ConversationRead>(
+      [](const events::Heard&, const ms::ConversationRead& payload, pg::Batch& batch) -> Async<> {
+        const ms::Conversation& conversation = payload.conversation();
+        const bool owner = conversation.owner_id().empty() || conversation.owner_id() == payload.user_id();
+        if (!payload.whole() || !owner || !conversation.has_last_inbound_time()) co_return absl::OkStatus();
+        co_return PutRead(batch, conversation.id(), conversation.contact_id(),
+                          FromTimestamp(conversation.last_inbound_time()));
+      });
 }
 
 }  // namespace crm::contact

@@ -92,6 +92,15 @@ void HearMessaging(events::Consumer& consumer) {
       [](const events::Heard&, const ms::ConversationUpdated& payload, pg::Batch& batch) -> Async<> {
         co_return letters::Put(batch, payload.conversation());
       });
+  // What its owner has read is read; what a colleague looked into still waits for the owner.
+  consumer.On<ms::ConversationRead>(
+      [](const events::Heard&, const ms::ConversationRead& payload, pg::Batch& batch) -> Async<> {
+        const ms::Conversation& conversation = payload.conversation();
+        const bool owner = conversation.owner_id().empty() || conversation.owner_id() == payload.user_id();
+        if (!payload.whole() || !owner || !conversation.has_last_inbound_time()) co_return absl::OkStatus();
+        co_return letters::PutRead(batch, conversation.id(), conversation.deal_id(),
+                                   FromTimestamp(conversation.last_inbound_time()));
+      });
 }
 
 }  // namespace crm::deal_pipeline

@@ -3,6 +3,7 @@
 #include <absl/strings/escaping.h>
 
 #include <algorithm>
+#include <iostream>
 #include <random>
 
 #include "services/contact/visibility.h"
@@ -408,6 +409,25 @@ TEST_F(TimelineTest, UnreadLettersAreCountedUntilTheyAreAnswered) {
   TellMessage(told, "sent", answer, ms::MessageSent());
   Hear(told.back());
   EXPECT_EQ(GetContact(other.id()).unread_count(), 0);
+  // ... or read by their owner.
+  ms::Message more = NewMessage(conversation, "And?", true);
+  more.set_contact_id(other.id());
+  TellMessage(told, "received", more, ms::MessageReceived());
+  Hear(told.back());
+  EXPECT_EQ(GetContact(other.id()).unread_count(), 1);
+  ms::ConversationRead read;
+  *read.mutable_conversation() = moved.conversation();
+  read.mutable_conversation()->set_owner_id(actor_);
+  *read.mutable_conversation()->mutable_last_inbound_time() = more.create_time();
+  read.set_whole(true);
+  read.set_user_id(NewId("user", absl::Now()));
+  Tell(told, "messaging", "conversation.read", conversation, 2, read);
+  Hear(told.back());
+  EXPECT_EQ(GetContact(other.id()).unread_count(), 1) << "a colleague has looked into it";
+  read.set_user_id(actor_);
+  Tell(told, "messaging", "conversation.read", conversation, 2, read);
+  Hear(told.back());
+  EXPECT_EQ(GetContact(other.id()).unread_count(), 0);
   for (int i = 0; i < 3; ++i) Hear(told[i]);
   EXPECT_EQ(GetContact(contact.id()).unread_count(), 0) << "what is heard again has been answered";
 }
@@ -544,8 +564,8 @@ TEST_F(TimelineTest, APageOfOneCardReadsOnlyThatCard) {
       auto query = tables_.activities.PageQuery(call, args);
       ASSERT_TRUE(query.ok()) << query.status();
       pg::Batch batch(call);
-      batch.AddDynamic(std::make_shared<pg::Statement>(pg::Statement{
-                           "test.explain", "EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, COSTS OFF) " + query->sql}),
+      batch.AddDynamic(std::make_shared<pg::Statement>(
+                           pg::Statement{"test.explain", "EXPLAIN (ANALYZE, TIMING OFF, COSTS OFF) " + query->sql}),
                        query->params);
       pg::Db::ReadOptions options;
       options.work = pg::Work::kList;
@@ -554,6 +574,8 @@ TEST_F(TimelineTest, APageOfOneCardReadsOnlyThatCard) {
       ASSERT_TRUE(plan.ok()) << plan.status();
       std::string text;
       for (int i = 0; i < (*plan)[0].size(); ++i) absl::StrAppend(&text, (*plan)[0].Text(i, 0), "\n");
+      std::cout << contact.display_name() << ", " << type::v1::Scope_Name(scope) << ": "
+                << (*plan)[0].Text((*plan)[0].size() - 1, 0) << std::endl;
       EXPECT_NE(text.find("activity_contact"), std::string::npos) << text;
       EXPECT_EQ(text.find("Seq Scan"), std::string::npos) << text;
       EXPECT_EQ(text.find("hashed"), std::string::npos) << "the cards of all entries\n" << text;
@@ -564,6 +586,87 @@ TEST_F(TimelineTest, APageOfOneCardReadsOnlyThatCard) {
   v1::ListActivitiesRequest request = OfContact(big.id());
   const auto page = List(Reader(me, {{"contact", type::v1::SCOPE_ALL}, {"deal", type::v1::SCOPE_OWN}}), request);
   EXPECT_EQ(page.activities_size(), 30) << "of 30,000 those of the one deal that is the reader's";
+}
+
+TEST_F(TimelineTest, ACardHasAllThatAScreenShows) {
+  const std::string boris = NewId("user", absl::Now());
+  v1::Contact contact;
+  {
+    Call call = Admin();
+    call.country_code = "DE";
+    v1::CreateContactRequest request;
+    request.mutable_contact()->set_given_name("Klara");
+    request.mutable_contact()->add_phones()->set_number("030 0074321");
+    auto made = loop_.Run(contacts_->CreateContact(call, request));
+    ASSERT_TRUE(made.ok()) << made.status();
+    contact = *made;
+  }
+  Told told;
+  for (int i = 0; i < 12; ++i) {
+    now_ += absl::Hours(1);
+    dp::Deal deal = NewDeal(i % 2 == 0 ? actor_ : boris, contact.id());
+    deal.set_title(absl::StrCat("Deal ", i));
+    deal.mutable_amount()->set_amount(i % 3 == 0 ? "100.10" : "200");
+    deal.mutable_amount()->set_currency_code(i % 3 == 0 ? "EUR" : "USD");
+    if (i == 11) deal.clear_amount();
+    TellDeal(told, "created", deal, dp::DealCreated());
+    if (i == 10) {
+      deal.set_status(dp::DEAL_STATUS_WON);
+      TellDeal(told, "moved", deal, dp::DealMoved());
+    }
+  }
+  sc::Task late = NewTask("Later"), soon = NewTask("Soon");
+  late.set_contact_id(contact.id());
+  soon.set_contact_id(contact.id());
+  *soon.mutable_due_time() = ToTimestamp(now_);
+  TellTask(told, "created", late, sc::TaskCreated());
+  TellTask(told, "created", soon, sc::TaskCreated());
+  HearAll(told);
+  CardService cards(*db_, tables_);
+  const auto card = [&](Call call) {
+    v1::GetContactCardRequest request;
+    request.set_id(contact.id());
+    auto got = loop_.Run(cards.GetContactCard(call, request));
+    EXPECT_TRUE(got.ok()) << got.status();
+    return got.ok() ? *got : v1::ContactCard();
+  };
+  const auto full = card(Admin());
+  EXPECT_EQ(full.contact().next_task_title(), "Soon");
+  EXPECT_EQ(full.open_deal_count(), 11);
+  ASSERT_EQ(full.open_deals_size(), 10);
+  EXPECT_EQ(full.open_deals(0).title(), "Deal 11");
+  EXPECT_FALSE(full.open_deals(0).has_amount());
+  ASSERT_EQ(full.open_deal_sums_size(), 2);
+  EXPECT_EQ(full.open_deal_sums(0).amount(), "400.40");
+  EXPECT_EQ(full.open_deal_sums(1).amount(), "1200.00");
+  ASSERT_EQ(full.open_tasks_size(), 2);
+  EXPECT_EQ(full.open_tasks(1).title(), "Later");
+  EXPECT_EQ(full.activities_size(), 10);
+
+  using type::v1::SCOPE_ALL;
+  using type::v1::SCOPE_OWN;
+  const auto his = card(Reader(boris, {{"contact", SCOPE_ALL}, {"deal", SCOPE_OWN}, {"task", SCOPE_OWN}}));
+  EXPECT_EQ(his.open_deal_count(), 6) << "only what is his";
+  EXPECT_EQ(his.open_tasks_size(), 0);
+  EXPECT_EQ(his.contact().next_task_title(), "");
+  for (const auto& activity : his.activities()) EXPECT_EQ(activity.object(), "deal");
+
+  const auto lookup = [&](Call call, const std::string& phone) {
+    call.country_code = "DE";
+    v1::LookupCardRequest request;
+    request.set_phone(phone);
+    auto got = loop_.Run(cards.LookupCard(call, request));
+    EXPECT_TRUE(got.ok()) << got.status();
+    return got.ok() ? *got : v1::LookupCardResponse();
+  };
+  const auto rings = lookup(Admin(), "+49 30 0074321");
+  EXPECT_EQ(rings.card().contact().id(), contact.id());
+  EXPECT_EQ(rings.route_to_id(), boris) << "the newest open deal is his";
+  EXPECT_EQ(rings.route_reason(), v1::ROUTE_REASON_OPEN_DEAL);
+  const auto without_deals = lookup(Reader(boris, {{"contact", SCOPE_ALL}}), "030/0074321");
+  EXPECT_EQ(without_deals.route_to_id(), actor_);
+  EXPECT_EQ(without_deals.route_reason(), v1::ROUTE_REASON_CONTACT_OWNER);
+  EXPECT_FALSE(lookup(Admin(), "+49 30 999999").has_card());
 }
 
 // Cards' fields obey the right to what they tell of.

@@ -1,0 +1,1 @@
+SELECT id, title, due_time, overdue FROM task_mark_view WHERE deal_id = $1 AND open ORDER BY due_time, id LIMIT $2
