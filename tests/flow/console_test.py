@@ -5,9 +5,12 @@ import json
 import os
 import re
 import shutil
+import smtplib
 import subprocess
 import sys
+import time
 import unittest
+from email.message import EmailMessage
 
 from stack import BUILD, ROOT, Stack
 
@@ -31,20 +34,24 @@ class ConsoleTest(unittest.TestCase):
         data = made_up(datetime.date.today(), customers=12, suppliers=3, products=12, orders=40)
         cls.job = FirstJob(cls.stack.instance.url, data, "console", say=lambda text: None)
         cls.job.run()
-        showcase.run(cls.job)
+        showcase.run(cls.job, cls.stack.instance.lmtp_port)
         static = cls.stack.folder / "static"
         static.mkdir(exist_ok=True)
         (static / "demo.json").write_text(json.dumps(showcase.demo_users(cls.job)))
         paths = {route["path"] for route in cls.job.crm.get("/v1/schema")["routes"]}
         cls.facts = {
             "login": cls.job.login, "password": PASSWORD, "token": cls.job.crm.api.token, "pipeline_id": cls.job.pipeline["id"], "form_path": cls.job.form["submit_path"],
+            "manager_id": cls.job.users[showcase.sellers(cls.job)[0]], "address": f"sales@{cls.job.name}.example.com",
             "stages": {name: stage["id"] for name, stage in cls.job.stages.items()}, "timeline": "/v1/activities" in paths,
             "screens": [name for name, path in SCREENS.items() if path in paths]}
 
-    def story(self, name: str) -> str:
+    def fresh(self) -> dict:
         self.job.crm.sign_in(self.job.login)  # tokens live for ten minutes, and this machine may be busy
         self.facts["token"] = self.job.crm.api.token
-        done = subprocess.run(["node", ROOT / "tests/flow/console/tests.mjs", self.stack.instance.url, name, json.dumps(self.facts)], cwd=self.stack.folder, text=True,
+        return self.facts
+
+    def story(self, name: str) -> str:
+        done = subprocess.run(["node", ROOT / "tests/flow/console/tests.mjs", self.stack.instance.url, name, json.dumps(self.fresh())], cwd=self.stack.folder, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=SECONDS)
         if done.returncode != 0 or f"ok {name}" not in done.stdout:
             self.stack.print_logs()
@@ -68,6 +75,28 @@ class ConsoleTest(unittest.TestCase):
 
     def test_reports(self):
         self.story("reports")
+
+    def test_today(self):
+        self.story("today")
+
+    def test_messages(self):
+        """The customer's answer is a letter that arrives by LMTP while the conversation is open."""
+        with subprocess.Popen(["node", ROOT / "tests/flow/console/tests.mjs", self.stack.instance.url, "messages", json.dumps(self.fresh())], cwd=self.stack.folder, text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as page:
+            seen = []
+            for line in page.stdout:
+                seen.append(line)
+                if line.startswith("deliver "):
+                    self.deliver(**json.loads(line.removeprefix("deliver ")))
+            page.wait(SECONDS)
+        self.assertIn("ok messages\n", seen, "".join(seen[-40:]))
+
+    def deliver(self, sender: str, recipient: str, subject: str, text: str) -> None:
+        letter = EmailMessage()
+        letter["From"], letter["To"], letter["Subject"], letter["Message-ID"] = sender, recipient, subject, f"<{time.time_ns()}@visitor.example.org>"
+        letter.set_content(text)
+        with smtplib.LMTP("127.0.0.1", self.stack.instance.lmtp_port) as server:
+            server.send_message(letter)
 
     def test_phone(self):
         self.story("phone")

@@ -60,7 +60,7 @@ def seed(instance: Instance) -> None:
         return
     job = FirstJob(instance.url, made_up(datetime.date.today()), f"demo-{time.time_ns() // 1_000_000:x}", say=lambda text: None)
     job.run()
-    showcase.run(job)
+    showcase.run(job, instance.lmtp_port if "messaging" in instance.services else None)
     # The console offers these on its sign-in page, and the reference at /docs: in development only, where this file is.
     write(instance.folder / "static/demo.json", json.dumps(showcase.demo_users(job), ensure_ascii=False, indent=2) + "\n", 0o644)
     session.keep(instance, job.login, PASSWORD)

@@ -3,6 +3,8 @@ the three users that the console offers to sign in as, in development only."""
 
 import datetime
 import random
+import smtplib
+from email.message import EmailMessage
 
 from crmlib.firstjob import CURRENCY, PASSWORD, FirstJob
 
@@ -26,15 +28,22 @@ TASKS = [  # title, kind, hours from now
     ("Call about the annual contract", "call", -26), ("Send the offer once more", "letter", -3), ("Встреча: согласовать условия поставки на следующий год", "meeting", 2),
     ("Call back after lunch", "call", 4), ("Prepare samples of dark chocolate", "todo", 5), ("להתקשר ללקוח בנוגע להצעה", "call", 27),
 ]
+LETTERS = [  # subject, text
+    ("Условия поставки", "Добрый день!\n\nСпасибо за предложение. Уточните, пожалуйста, сроки доставки и скидку при заказе от 500 кг.\n\nС уважением,\nотдел закупок"),
+    ("Re: Annual coffee contract", "Hello,\n\nthe price is fine. Can you deliver every second Monday, and send the contract by Friday?\n\nBest regards"),
+    ("שאלה לגבי המשלוח", "שלום,\n\nמתי המשלוח הבא מגיע? אנחנו צריכים עוד שתי קופסאות.\n\nתודה"),
+]
 
 
-def run(job: FirstJob) -> None:
-    """After the first job; each write can be repeated."""
+def run(job: FirstJob, lmtp_port: int | None = None) -> None:
+    """After the first job; each write can be repeated. `lmtp_port`: where the instance takes letters, if it does."""
     paths = {route["path"] for route in job.crm.get("/v1/schema")["routes"]}
     add_deals(job)
     add_leads(job)
     if "/v1/tasks:today" in paths:
         add_tasks(job)
+    if "/v1/channels" in paths and lmtp_port:
+        add_letters(job, lmtp_port)
 
 
 def sellers(job: FirstJob) -> list[str]:
@@ -78,6 +87,23 @@ def add_tasks(job: FirstJob) -> None:
         job.crm.post("/v1/tasks", {"title": title, "kind": f"TASK_KIND_{kind.upper()}", "due_time": moment(now + datetime.timedelta(hours=hours)), "owner_id": job.users[seller],
                                    "deal_id": deal["id"], "contact_id": deal["contact_id"]}, step=f"showcase/task/{number}")
     job.crm.post("/v1/tasks", {"title": "Look at the quarter's numbers", "kind": "TASK_KIND_TODO", "due_time": moment(now + datetime.timedelta(hours=3)), "owner_id": job.users[head]}, step="showcase/task/head")
+
+
+def add_letters(job: FirstJob, lmtp_port: int) -> None:
+    """Customers write: their letters arrive as from a mail server, and become conversations of those who sell to them."""
+    ours = f"sales@{job.name}.example.com"
+    job.crm.post("/v1/channels", {"name": "Sales", "kind": "CHANNEL_KIND_EMAIL", "address": ours, "display_name": f"{job.data.name.title()} Traders", "is_default": True}, step="showcase/channel")
+    seller = job.users[sellers(job)[0]]
+    customers = [deal["contact_id"] for deal in job.crm.get("/v1/deals", filter=f'owner_id = "{seller}" AND status = DEAL_STATUS_OPEN', order_by="title")["deals"]]
+    for number, (subject, text) in enumerate(LETTERS):
+        contact = job.crm.patch(f"/v1/contacts/{customers[number]}", {"emails": [{"address": f"customer{number}@{job.name}-visitor.example.org"}]}, step=f"showcase/address/{number}")
+        letter = EmailMessage()
+        letter["From"] = f"{contact['display_name']} <{contact['emails'][0]['address']}>"
+        letter["To"], letter["Subject"], letter["Message-ID"] = ours, subject, f"<showcase-{number}@{job.name}-visitor.example.org>"
+        letter["Date"] = datetime.datetime.now(datetime.timezone.utc)
+        letter.set_content(text)
+        with smtplib.LMTP("127.0.0.1", lmtp_port) as server:
+            server.send_message(letter)
 
 
 def moment(time: datetime.datetime) -> str:

@@ -27,7 +27,7 @@ export default {
 
   "conflict.title": "Somebody was faster", "conflict.both": "The same fields were changed meanwhile. Which values shall stay?", "conflict.apart": "Other fields were changed meanwhile: yours can still be saved.", "conflict.field": "Field", "conflict.theirs": "Now", "conflict.yours": "Yours",
   "conflict.version": "Current version: {version}", "conflict.save_mine": "Save mine", "conflict.keep_theirs": "Keep it as it is", "conflict.deal": "“{title}” was changed by {who} {when}. Your move was not made.", "conflict.stage_now": "Stage now", "conflict.your_move": "Your move", "conflict.current_version": "Current version",
-  "conflict.move_anyway": "Move it anyway", "conflict.reloaded": "Somebody was faster: this is how it is now.",
+  "conflict.move_anyway": "Move it anyway",
 
   "move.lost_title": "Why is “{title}” lost?", "move.to": "Move to {stage}", "move.fields_title": "{stage} needs a little more", "move.fields_text": "Fill this in and “{title}” goes on.", "move.save_and_move": "Save and move",
 

@@ -27,7 +27,7 @@ export default {
 
   "conflict.title": "מישהו הקדים אותך", "conflict.both": "אותם שדות השתנו בינתיים. אילו ערכים יישארו?", "conflict.apart": "שדות אחרים השתנו בינתיים: את שלך עדיין אפשר לשמור.", "conflict.field": "שדה", "conflict.theirs": "עכשיו", "conflict.yours": "שלך",
   "conflict.version": "הגרסה הנוכחית: {version}", "conflict.save_mine": "לשמור את שלי", "conflict.keep_theirs": "להשאיר כמו שזה", "conflict.deal": "”{title}“ השתנתה בידי {who} {when}. ההעברה שלך לא בוצעה.", "conflict.stage_now": "השלב עכשיו", "conflict.your_move": "ההעברה שלך", "conflict.current_version": "הגרסה הנוכחית",
-  "conflict.move_anyway": "להעביר בכל זאת", "conflict.reloaded": "מישהו הקדים אותך: כך זה עכשיו.",
+  "conflict.move_anyway": "להעביר בכל זאת",
 
   "move.lost_title": "למה אבדה ”{title}“?", "move.to": "להעביר אל {stage}", "move.fields_title": "השלב {stage} דורש עוד קצת", "move.fields_text": "מלאו את זה ו”{title}“ תמשיך הלאה.", "move.save_and_move": "לשמור ולהעביר",
 

@@ -27,7 +27,7 @@ export default {
 
   "conflict.title": "Кто-то успел раньше", "conflict.both": "Те же поля изменили, пока вы правили. Какие значения оставить?", "conflict.apart": "Пока вы правили, изменили другие поля: ваши можно сохранить.", "conflict.field": "Поле", "conflict.theirs": "Сейчас", "conflict.yours": "У вас",
   "conflict.version": "Текущая версия: {version}", "conflict.save_mine": "Сохранить моё", "conflict.keep_theirs": "Оставить как есть", "conflict.deal": "«{title}» — изменения внёс(ла) {who} {when}. Ваш перенос не выполнен.", "conflict.stage_now": "Этап сейчас", "conflict.your_move": "Ваш перенос", "conflict.current_version": "Текущая версия",
-  "conflict.move_anyway": "Всё равно перенести", "conflict.reloaded": "Кто-то успел раньше: показано, как есть сейчас.",
+  "conflict.move_anyway": "Всё равно перенести",
 
   "move.lost_title": "Почему проиграна «{title}»?", "move.to": "Перенести: {stage}", "move.fields_title": "Для этапа «{stage}» нужно ещё немного", "move.fields_text": "Заполните, и «{title}» пойдёт дальше.", "move.save_and_move": "Сохранить и перенести",
 

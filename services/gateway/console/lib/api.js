@@ -1,5 +1,6 @@
 // The one place that speaks HTTP. Every screen calls get, post, patch or del; what it sends and gets is kept in `requests`
 // for the inspector.
+import { language } from "./i18n.js";
 import { createStore } from "./store.js";
 
 const TRIES = 3; // of what is safe to repeat: reads, and writes under one idempotency key
@@ -52,7 +53,7 @@ export const del = (path, options) => call("DELETE", path, options);
 // sent; without one, each call is a write of its own.
 export async function call(method, path, { query, body, etag, key, signal } = {}) {
   const url = path + queryText(query);
-  const headers = { Accept: "application/json" };
+  const headers = { Accept: "application/json", "Accept-Language": language.get() }; // texts for people come in the page's language
   const write = method !== "GET";
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (write) {
@@ -148,7 +149,7 @@ export function asCurl({ method, url, headers, body, stream }) {
   const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
   const lines = [`curl -sS${stream ? "N" : ""}${method === "GET" ? "" : ` -X ${method}`} "$CRM_URL"${quote(url)}`];
   lines.push(`-H "Authorization: Bearer $CRM_TOKEN"`);
-  for (const name of ["Content-Type", "Idempotency-Key", "If-Match"]) if (headers[name]) lines.push(`-H ${quote(`${name}: ${headers[name]}`)}`);
+  for (const name of ["Accept-Language", "Content-Type", "Idempotency-Key", "If-Match"]) if (headers[name]) lines.push(`-H ${quote(`${name}: ${headers[name]}`)}`);
   if (body !== undefined) lines.push(`-d ${quote(body)}`);
   return lines.join(" \\\n  ");
 }

@@ -24,6 +24,8 @@ export const percent = (text) => (text === "" || text === undefined ? "" : forma
 
 export const time = (text) => (text ? formatter(Intl.DateTimeFormat, inZone({ dateStyle: "medium", timeStyle: "short" })).format(new Date(text)) : "");
 export const clock = (text) => (text ? formatter(Intl.DateTimeFormat, inZone({ timeStyle: "short" })).format(new Date(text)) : "");
+// The day of a moment in the user's zone, for comparing.
+export const dayKey = (text) => new Intl.DateTimeFormat("en-CA", inZone({ dateStyle: "short" })).format(new Date(text));
 export const longDay = (text) => formatter(Intl.DateTimeFormat, inZone({ weekday: "long", day: "numeric", month: "long" })).format(new Date(text));
 // A calendar day, "2026-11-23": it has no zone.
 export const day = (text) => (text ? formatter(Intl.DateTimeFormat, { dateStyle: "medium", timeZone: "UTC" }).format(new Date(`${text}T00:00:00Z`)) : "");

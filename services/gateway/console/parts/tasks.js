@@ -1,6 +1,6 @@
 // A task as a line with a tick box; and the panel of tasks on a card. Completing is shown at once and can be undone.
 import { get, patch, post } from "../lib/api.js";
-import { clock, time } from "../lib/format.js";
+import { ago, clock, dayKey, time } from "../lib/format.js";
 import { t } from "../lib/i18n.js";
 import { useLive } from "../lib/live.js";
 import { link } from "../lib/router.js";
@@ -13,7 +13,8 @@ const MORNING_HOUR = 9;
 
 export const isOpen = (task) => task.status === "TASK_STATUS_OPEN" || task.status === "TASK_STATUS_IN_PROGRESS";
 
-// Completes, puts off and takes up again. `show(id, change)` draws the outcome before the server has said so.
+// Completes, puts off and takes up again: without a version, because that is meant whatever else has changed (the clock itself
+// changes tasks when they become overdue). `show(id, change)` draws the outcome before the server has said so.
 export function taskActions({ show, reload }) {
   async function act(task, change, send, done) {
     show(task.id, change);
@@ -23,16 +24,15 @@ export function taskActions({ show, reload }) {
       done?.(now);
     } catch (error) {
       show(task.id, task);
-      if (error.reason === "ETAG_MISMATCH") toast(t("conflict.reloaded"), { kind: "bad" });
-      else failed(error);
+      failed(error);
     }
     reload();
   }
-  const reopen = (task) => act(task, { status: "TASK_STATUS_OPEN" }, () => post(`/v1/tasks/${task.id}:reopen`, { etag: task.etag }));
+  const reopen = (task) => act(task, { status: "TASK_STATUS_OPEN" }, () => post(`/v1/tasks/${task.id}:reopen`));
   return {
     reopen,
-    complete: (task) => act(task, { status: "TASK_STATUS_DONE" }, () => post(`/v1/tasks/${task.id}:complete`, { etag: task.etag }), (now) => toast(t("tasks.completed", { title: task.title }), { action: { text: t("undo"), run: () => reopen(now) } })),
-    putOff: (task, due) => act(task, { due_time: due.toISOString() }, () => patch(`/v1/tasks/${task.id}`, { due_time: due.toISOString() }, { etag: task.etag }), () => toast(t("tasks.put_off", { when: time(due.toISOString()) }))),
+    complete: (task) => act(task, { status: "TASK_STATUS_DONE" }, () => post(`/v1/tasks/${task.id}:complete`), (now) => toast(t("tasks.completed", { title: task.title }), { action: { text: t("undo"), run: () => reopen(now) } })),
+    putOff: (task, due) => act(task, { due_time: due.toISOString() }, () => patch(`/v1/tasks/${task.id}`, { due_time: due.toISOString() }), () => toast(t("tasks.put_off", { when: time(due.toISOString()) }))),
   };
 }
 
@@ -51,15 +51,17 @@ export function TaskLine({ task, refs = {}, actions, late, now }) {
   const can = may("task", "UPDATE");
   const about = [["deals", task.deal_id, "deals"], ["contacts", task.contact_id, "contacts"], ["companies", task.company_id, "companies"], ["leads", task.lead_id, "leads"]].filter(([, id]) => id);
   const later = [["tasks.in_hour", inHours(1)], ["tasks.in_three", inHours(3)], ["tasks.tomorrow", morning(1)], ["tasks.next_week", morning(7)]];
-  const today = task.due_time && time(task.due_time).slice(0, -5) === time(now ?? new Date().toISOString()).slice(0, -5);
+  const today = task.due_time && dayKey(task.due_time) === dayKey(now ?? new Date().toISOString());
+  // The server counts lateness by the working calendar; outside working hours there is none yet.
+  const lateness = task.overdue?.working_minutes > 0 ? task.overdue.text : ago(task.due_time);
   return html`<li class=${classes("task", !open && "done", late && "late")} data-task=${task.id}>
     <button type="button" class="tick" role="checkbox" aria-checked=${open ? "false" : "true"} disabled=${!can} aria-label=${t(open ? "tasks.complete" : "tasks.reopen", { title: task.title })} onClick=${() => (open ? actions.complete(task) : actions.reopen(task))}><${Icon} name="check" /></button>
     <div class="task-main">
       <p class="task-title" dir="auto">${task.title}</p>
       <p class="task-facts">
-        ${task.due_time && html`<span class=${classes("tag", late && open && "bad")}><${Icon} name=${KIND_ICONS[task.kind] ?? "check"} />${(late && task.overdue?.text) || (today ? clock(task.due_time) : time(task.due_time))}</span>`}
+        ${task.due_time && html`<span class=${classes("tag", late && open && "bad")}><${Icon} name=${KIND_ICONS[task.kind] ?? "check"} />${late && open ? lateness : today ? clock(task.due_time) : time(task.due_time)}</span>`}
         ${(task.priority === "TASK_PRIORITY_HIGH" || task.priority === "TASK_PRIORITY_URGENT") && html`<span class="tag warn">${t(`enum.${task.priority}`)}</span>`}
-        ${about.map(([screen, id, icon]) => html`<a href=${link(screen, id)} dir="auto"><${Icon} name=${icon} />${refs[id]?.title ?? t(`object.${id.split("_")[0]}`)}</a>`)}
+        ${about.map(([screen, id, icon]) => html`<a href=${link(screen, id)}><${Icon} name=${icon} /><bdi>${refs[id]?.title ?? t(`object.${id.split("_")[0]}`)}</bdi></a>`)}
       </p>
     </div>
     ${task.owner_id !== session.get().user_id && html`<${Avatar} name=${nameOf(task.owner_id)} size="small" />`}

@@ -50,7 +50,7 @@ function Entry({ one }) {
   const state = one.state.replace("ACTIVITY_STATE_", "");
   const who = nameOf(one.author_id) || (one.author_id ? t("automation") : "");
   const href = one.conversation_id ? link("messages", one.conversation_id) : ["deal", "lead", "contact", "company"].includes(one.object) ? linkTo(one.record_id) : null;
-  return html`<li class=${classes("entry", kind.toLowerCase(), one.direction === "ACTIVITY_DIRECTION_INBOUND" && "inbound", one.pinned && "pinned")} data-kind=${kind}>
+  return html`<li class=${classes("entry", `is-${kind.toLowerCase()}`, one.direction === "ACTIVITY_DIRECTION_INBOUND" && "inbound", one.pinned && "pinned")} data-kind=${kind}>
     <span class="entry-icon"><${Icon} name=${ICONS[kind]} /></span>
     <div>
       <p class="entry-head"><span>${headline(one, kind)}</span>${state !== "UNSPECIFIED" && kind !== "NOTE" && html`<span class=${classes("tag", { OVERDUE: "bad", BOUNCED: "bad", FAILED: "bad", UNKNOWN: "warn", DONE: "good", SENT: "good", DELIVERED: "good" }[state])}>${t(`state.${state}`)}</span>`}

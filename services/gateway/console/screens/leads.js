@@ -63,15 +63,15 @@ function Lead({ lead, refs, onAsk }) {
       ${about.length > 0 && html`<p class="lead-title" dir="auto">${about.join(" · ")}</p>`}
       ${lead.message && html`<p class="lead-message prose" dir="auto">${lead.message}</p>`}
       <p class="lead-facts">
-        ${lead.phone && html`<a href=${`tel:${lead.phone}`} dir="ltr"><${Icon} name="phone" />${lead.phone}</a>`}
-        ${lead.email && html`<a href=${`mailto:${lead.email}`} dir="ltr"><${Icon} name="mail" />${lead.email}</a>`}
+        ${lead.phone && html`<a href=${`tel:${lead.phone}`}><${Icon} name="phone" /><bdi dir="ltr">${lead.phone}</bdi></a>`}
+        ${lead.email && html`<a href=${`mailto:${lead.email}`}><${Icon} name="mail" /><bdi dir="ltr">${lead.email}</bdi></a>`}
         ${[lead.source, ...marks].filter(Boolean).map((mark) => html`<span class="tag" dir="auto">${mark}</span>`)}
         ${lead.owner_id && html`<span class="faint" dir="auto">${nameOf(lead.owner_id)}</span>`}
       </p>
       ${!open && html`<p class="lead-facts">
         <span class="tag info">${t(`enum.${lead.status}`)}</span>
-        ${lead.deal_id && html`<a href=${link("deals", lead.deal_id)} dir="auto"><${Icon} name="deals" />${refs[lead.deal_id]?.title ?? t("object.deal")}</a>`}
-        ${lead.contact_id && html`<a href=${link("contacts", lead.contact_id)} dir="auto"><${Icon} name="contacts" />${refs[lead.contact_id]?.title ?? t("object.contact")}</a>`}
+        ${lead.deal_id && html`<a href=${link("deals", lead.deal_id)}><${Icon} name="deals" /><bdi>${refs[lead.deal_id]?.title ?? t("object.deal")}</bdi></a>`}
+        ${lead.contact_id && html`<a href=${link("contacts", lead.contact_id)}><${Icon} name="contacts" /><bdi>${refs[lead.contact_id]?.title ?? t("object.contact")}</bdi></a>`}
         ${lead.decline_reason && html`<span dir="auto">${lead.decline_reason}</span>`}
       </p>`}
     </div>

@@ -64,7 +64,7 @@ function Conversation({ id, onChange }) {
     <header class="thread-head">
       <a class="button quiet icon-only only-narrow" href=${link("messages")} aria-label=${t("back")}><${Icon} name="back" flip /></a>
       <div class="card-title-block"><h2 dir="auto">${one.data.subject || t("messages.no_subject")}</h2>
-        <p class="lead-facts">${one.data.contact_id && html`<a href=${link("contacts", one.data.contact_id)} dir="auto"><${Icon} name="contacts" />${refs[one.data.contact_id]?.title ?? titleOf(one.data, refs)}</a>`}${one.data.deal_id && html`<a href=${link("deals", one.data.deal_id)} dir="auto"><${Icon} name="deals" />${refs[one.data.deal_id]?.title}</a>`}</p></div>
+        <p class="lead-facts">${one.data.contact_id && html`<a href=${link("contacts", one.data.contact_id)}><${Icon} name="contacts" /><bdi>${refs[one.data.contact_id]?.title ?? titleOf(one.data, refs)}</bdi></a>`}${one.data.deal_id && html`<a href=${link("deals", one.data.deal_id)}><${Icon} name="deals" /><bdi>${refs[one.data.deal_id]?.title ?? t("object.deal")}</bdi></a>`}</p></div>
       <span class="grow" />
       ${can && html`<${Button} icon=${closed ? "undo" : "check"} onClick=${() => turn(closed ? "reopen" : "close")}>${t(closed ? "messages.reopen" : "messages.close")}<//>`}
     </header>
