@@ -190,6 +190,7 @@ await run({
     await page.waitForSelector("#search-hits [role=option] >> text=Щёголева");
     await page.keyboard.press("Enter");
     await page.waitForSelector("h1 >> text=Щёголева");
+    await go(page, `#/contacts/${made.id}`, "h1 >> text=Щёголева"); // of several with the name, this one
     await accessible(page, "the card");
     await page.click(".card-side .panel header .button >> nth=0");
     await page.fill(".card-side input[name=city]", "Вологда");
@@ -208,6 +209,8 @@ await run({
       await page.fill(".note-box textarea", "Звонить после обеда");
       await page.keyboard.press("Control+Enter");
       await page.waitForSelector(".timeline .entry[data-kind=NOTE] >> text=Звонить после обеда");
+      await page.click(".timeline .entry[data-kind=NOTE] .button"); // kept on top
+      await page.waitForSelector(".pinned-note >> text=Звонить после обеда");
       await page.click(".history .choice button >> nth=1");
     }
     await page.waitForSelector(".history .changes >> text=Вологда");

@@ -41,7 +41,7 @@ export default {
 
   "contacts.kind": "אנשים או חברות", "contacts.people": "אנשים", "contacts.companies": "חברות", "contacts.filter": "חיפוש ברשימה", "contacts.new_contact": "איש קשר חדש", "contacts.new_company": "חברה חדשה", "contacts.no_deals": "אין עדיין עסקאות",
 
-  "card.facts": "פרטים", "card.history": "היסטוריה", "card.timeline": "ציר הזמן", "card.changes": "שינויים", "card.note": "הערה לעמיתים", "card.no_changes": "אין עדיין שינויים", "card.made": "נוצר", "card.version": "גרסה {version}", "card.unread": { one: "מכתב אחד שלא נקרא", other: "{count} מכתבים שלא נקראו" }, "card.last_touch": "קשר אחרון {when}",
+  "card.pinned": "נעוץ", "card.open_deals": "פתוח: {sum}", "card.pin": "לנעוץ", "card.unpin": "לבטל נעיצה", "card.facts": "פרטים", "card.history": "היסטוריה", "card.timeline": "ציר הזמן", "card.changes": "שינויים", "card.note": "הערה לעמיתים", "card.no_changes": "אין עדיין שינויים", "card.made": "נוצר", "card.version": "גרסה {version}", "card.unread": { one: "מכתב אחד שלא נקרא", other: "{count} מכתבים שלא נקראו" }, "card.last_touch": "קשר אחרון {when}",
 
   "timeline.empty": "עדיין לא קרה דבר", "timeline.MESSAGE_IN": "התקבל מכתב", "timeline.MESSAGE_OUT": "נשלח מכתב", "timeline.COMMENT": "תגובה", "timeline.NOTE": "הערה", "timeline.TASK": "משימה", "timeline.REMINDER": "תזכורת", "timeline.MOVED": "שלב חדש", "timeline.WON": "העסקה נסגרה בהצלחה", "timeline.LOST": "העסקה אבדה", "timeline.LEAD_ACCEPTED": "הפנייה התקבלה", "timeline.LEAD_DECLINED": "הפנייה נדחתה", "timeline.LEAD_LINKED": "הפנייה נוספה לעסקה",
   "timeline.HANDED_OVER": "{what}: אחראי חדש", "timeline.CREATED": "{what}: יצירה", "timeline.CHANGED": "{what}: שינוי", "timeline.DELETED": "{what}: מחיקה", "timeline.RESTORED": "{what}: שחזור", "timeline.UNSPECIFIED": "{what}",

@@ -1,12 +1,12 @@
 // The live timeline of a contact, company or deal: what all services tell of it, newest first.
-import { get } from "../lib/api.js";
+import { get, patch } from "../lib/api.js";
 import { ago, longDay, money, time } from "../lib/format.js";
 import { labelOf } from "../lib/form.js";
 import { t } from "../lib/i18n.js";
 import { useLive } from "../lib/live.js";
 import { link, linkTo } from "../lib/router.js";
-import { nameOf, stageOf } from "../lib/session.js";
-import { Button, Empty, Icon, Loading, Problem, classes, html, useEffect, useLoad, useRef } from "../lib/ui.js";
+import { may, nameOf, stageOf } from "../lib/session.js";
+import { Button, Empty, Icon, Loading, Problem, classes, failed, html, useEffect, useLoad, useRef } from "../lib/ui.js";
 
 const PAGE = 30;
 // The timeline hears of things a moment after they happened.
@@ -40,12 +40,13 @@ export function Timeline({ about }) {
       const date = longDay(one.time);
       const first = date !== before;
       before = date;
-      return html`${first && html`<li class="timeline-day" key=${date}>${date}</li>`}<${Entry} key=${one.id} one=${one} />`;
+      return html`${first && html`<li class="timeline-day" key=${date}>${date}</li>`}<${Entry} key=${one.id} one=${one} own=${one.record_id === id} />`;
     })}
   </ol>${list.data.next_page_token && html`<${Button} class="more" onClick=${more}>${t("more")}<//>`}`;
 }
 
-function Entry({ one }) {
+// `own`: it happened to the very record whose card this is, which need not be named again.
+function Entry({ one, own }) {
   const kind = one.kind.replace("ACTIVITY_KIND_", "");
   const state = one.state.replace("ACTIVITY_STATE_", "");
   const who = nameOf(one.author_id) || (one.author_id ? t("automation") : "");
@@ -54,9 +55,9 @@ function Entry({ one }) {
     <span class="entry-icon"><${Icon} name=${ICONS[kind]} /></span>
     <div>
       <p class="entry-head"><span>${headline(one, kind)}</span>${state !== "UNSPECIFIED" && kind !== "NOTE" && html`<span class=${classes("tag", { OVERDUE: "bad", BOUNCED: "bad", FAILED: "bad", UNKNOWN: "warn", DONE: "good", SENT: "good", DELIVERED: "good" }[state])}>${t(`state.${state}`)}</span>`}
-        <time class="faint" title=${time(one.time)}>${ago(one.time)}</time></p>
-      ${one.title && !["NOTE", "MOVED"].includes(kind) && html`<p class="entry-title" dir="auto">${href ? html`<a href=${href}>${one.title}</a>` : one.title}${one.amount && html` <span class="faint">${money(one.amount)}</span>`}</p>`}
-      ${kind === "MOVED" && html`<p class="entry-title" dir="auto">${one.title}: <span dir="auto">${stageOf(one.from_stage_id)?.name ?? ""}</span> <${Icon} name="move" flip /> <b dir="auto">${stageOf(one.to_stage_id)?.name ?? ""}</b></p>`}
+        <time class="faint" title=${time(one.time)}>${ago(one.time)}</time>${kind === "NOTE" && state !== "DELETED" && may("note", "UPDATE") && html`<${Button} icon="pin" kind="quiet" label=${t(one.pinned ? "card.unpin" : "card.pin")} aria-pressed=${one.pinned ? "true" : "false"} onClick=${() => patch(`/v1/notes/${one.record_id}`, { pinned: !one.pinned }).catch(failed)} />`}</p>
+      ${one.title && !own && !["NOTE", "MOVED"].includes(kind) && html`<p class="entry-title" dir="auto">${href ? html`<a href=${href}>${one.title}</a>` : one.title}${one.amount && html` <span class="faint">${money(one.amount)}</span>`}</p>`}
+      ${kind === "MOVED" && html`<p class="entry-title" dir="auto">${own ? "" : `${one.title}: `}<span dir="auto">${stageOf(one.from_stage_id)?.name ?? ""}</span> <${Icon} name="move" flip /> <b dir="auto">${stageOf(one.to_stage_id)?.name ?? ""}</b></p>`}
       ${kind === "CHANGED" && one.changed_fields.length > 0 && html`<p class="faint">${one.changed_fields.map(labelOf).join(", ")}</p>`}
       ${kind === "HANDED_OVER" && html`<p dir="auto">${nameOf(one.from_owner_id)} <${Icon} name="move" flip /> ${nameOf(one.to_owner_id)}</p>`}
       ${one.snippet && html`<p class="snippet prose" dir="auto">${one.snippet}</p>`}

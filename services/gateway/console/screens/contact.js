@@ -1,7 +1,7 @@
 // The cards of a person and of a company.
 import { get } from "../lib/api.js";
 import { enumLabel } from "../lib/form.js";
-import { ago, money } from "../lib/format.js";
+import { ago, money, sums } from "../lib/format.js";
 import { t } from "../lib/i18n.js";
 import { useLive } from "../lib/live.js";
 import { link } from "../lib/router.js";
@@ -9,6 +9,7 @@ import { may, nameOf, offers, stageOf } from "../lib/session.js";
 import { Avatar, Button, Icon, Loading, Problem, classes, html, toast, useLoad, useSoon, useState } from "../lib/ui.js";
 import { Facts, History, Reach, useRecord } from "../parts/card.js";
 import { NewRecord } from "../parts/new_record.js";
+import { TaskPanel } from "../parts/tasks.js";
 import { Write } from "../parts/write.js";
 
 const CONTACT_FACTS = ["company_id", "lifecycle", "city", "country_code", "language", "birth_date", "source", "tags", "note", "owner_id", "create_time"];
@@ -19,13 +20,18 @@ const COMPANY_EDITABLE = ["name", "legal_name", "tax_id", "industry", "website",
 export function ContactCard({ id }) {
   const path = `/v1/contacts/${id}`;
   const contact = useRecord(path, "company");
+  // What hangs on the contact, in one read: how much is open, and the notes that stay on top.
+  const card = useLoad(() => (offers("/v1/contacts/{id}/card") ? get(`${path}/card`) : Promise.resolve(null)), [id]);
+  useLive(["deal", "note"], useSoon(card.reload, 900));
   if (contact.error) return html`<${Problem} error=${contact.error} onRetry=${contact.reload} />`;
   if (!contact.data) return html`<${Loading} rows=${8} />`;
   const one = contact.data;
   const refs = one.refs ?? {};
   return html`<${Page} record=${one} back="contacts" title=${one.display_name} subtitle=${[one.job_title, refs[one.company_id]?.title].filter(Boolean).join(" · ")} about=${{ contact_id: id }} path=${path} object="contact">
     <${Facts} object="contact" path=${path} record=${one} refs=${refs} fields=${CONTACT_FACTS} editable=${CONTACT_EDITABLE} onSaved=${contact.reload} />
-    <${Deals} filter=${`contact_id = "${id}"`} start=${{ contact_id: id, company_id: one.company_id }} />
+    ${card.data?.pinned_notes.length > 0 && html`<section class="panel"><header><h2>${t("card.pinned")}</h2></header>${card.data.pinned_notes.map((note) => html`<p key=${note.id} class="pinned-note prose" dir="auto">${note.text}</p>`)}</section>`}
+    <${Deals} filter=${`contact_id = "${id}"`} start=${{ contact_id: id, company_id: one.company_id }} open=${card.data?.open_deal_count > 0 ? t("card.open_deals", { sum: sums(card.data.open_deal_sums) || card.data.open_deal_count }) : ""} />
+    ${offers("/v1/tasks:today") && html`<${TaskPanel} about=${{ contact_id: id, company_id: one.company_id }} filter=${`contact_id = "${id}"`} />`}
   <//>`;
 }
 
@@ -80,13 +86,14 @@ export function Touch({ record }) {
   return html`<ul class="touch">${parts.map((part) => html`<li class=${classes("tag", part.kind)}><${Icon} name=${part.icon} /><span dir="auto">${part.text}</span></li>`)}</ul>`;
 }
 
-function Deals({ filter, start }) {
+function Deals({ filter, start, open }) {
   const [making, setMaking] = useState(false);
   const list = useLoad(() => get("/v1/deals", { filter, order_by: "create_time desc", page_size: 10, count: "COUNT_EXACT" }), [filter]);
   useLive(["deal"], useSoon(list.reload, 500));
   const deals = list.data?.deals ?? [];
   return html`<section class="panel">
     <header><h2>${t("nav.deals")}${list.data?.total_size > 0 && html` <span class="count">${list.data.total_size}</span>`}</h2>${may("deal", "CREATE") && html`<${Button} icon="plus" kind="quiet" onClick=${() => setMaking(true)}>${t("board.new")}<//>`}</header>
+    ${open && html`<p class="faint">${open}</p>`}
     ${list.data && deals.length === 0 && html`<p class="faint">${t("contacts.no_deals")}</p>`}
     <ul class="rows">${deals.map((deal) => html`<li key=${deal.id}><a class="row" href=${link("deals", deal.id)}>
       <span class="row-main"><span dir="auto">${deal.title}</span><small dir="auto">${stageOf(deal.stage_id)?.name} · ${nameOf(deal.owner_id)}</small></span><span class="amount">${money(deal.amount)}</span></a></li>`)}</ul>
