@@ -2,6 +2,7 @@
 Connect and gRPC-Web from Node and from a browser, of the same site and of another one; gRPC with mTLS at a service's own port; the
 browsable reference."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,6 +16,8 @@ import urllib.request
 from pathlib import Path
 
 from stack import BUILD, PASSWORD, ROOT, Stack
+
+from crmlib import client
 
 NPM = ROOT / "tools/npm/node_modules"
 WEB = ROOT / "tests/flow/web"
@@ -135,6 +138,21 @@ class SurfacesTest(unittest.TestCase):
     def test_browsers_of_two_sites(self):
         out = run(["node", "browser.mjs", self.url, self.other_port, self.admin.token, self.admin.login, PASSWORD], self.folder)
         self.assertEqual(out.count("ok "), 3, out)
+
+    def test_the_client_package_compiles_and_survives_the_gateway(self):
+        client.make(self.url, self.folder / "crm-client")
+        run([NPM / ".bin/tsc", "-p", "crm-client"], self.folder)
+        lines: list[str] = []
+        with subprocess.Popen(["node", "client_story.mjs", self.url, self.admin.login, PASSWORD], cwd=self.folder, text=True, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as story:
+            self.addCleanup(story.kill)
+            for line in story.stdout:
+                lines.append(line.rstrip())
+                if lines[-1] in ("cut", "mend"):
+                    self.stack.kill("gateway") if lines[-1] == "cut" else self.stack.start("gateway")
+                    with contextlib.suppress(BrokenPipeError):  # it has failed: its last lines say why
+                        os.write(story.stdin.fileno(), b"\n")
+        self.assertEqual((story.returncode, lines[-1]), (0, "ok story"), "\n".join(lines))
 
     def test_keys_are_public(self):
         with fetch(f"{self.url}/.well-known/jwks.json") as answer:
