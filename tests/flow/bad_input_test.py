@@ -2,6 +2,7 @@
 """Whatever comes in: an error that names the field, nothing half written, and every process goes on. Every route that takes a body
 gets each kind of bad input, made from the descriptors; then chance has its turn, by a seed that is printed (CRM_SEED repeats it)."""
 
+import base64
 import datetime
 import http.client
 import json
@@ -16,7 +17,8 @@ import unittest
 import urllib.parse
 from pathlib import Path
 
-from rpcs import Catalogue, Http, Method, Native, Tenant, as_http, calm, fingerprint, first_refusal, http_result, is_output, parallel, rules_of
+from rpcs import (Catalogue, Http, Method, Native, Tenant, as_http, calm, connect_error, envelope, fingerprint, first_refusal, frames as split_frames, grpc_error, http_result,
+                  is_output, parallel, rules_of)
 from stack import Stack, eventually
 
 from crmlib.api import Answer, Api, Unreachable
@@ -480,6 +482,44 @@ class NativeTest(BadInput):
             result = native.call(method, service, {}, headers, hex_="0a" + length + "61" * big)
             self.assertIn(result.reason, ("TOO_LARGE", "BODY_INVALID"), f"{service}: {result}")
         self.unharmed()
+
+
+class RpcSurfacesTest(BadInput):
+    """Connect and gRPC-Web: bodies and frames that are none, at every rpc."""
+
+    def test_bodies_that_are_no_message(self):
+        dice = random.Random(11)
+        texts = [b"[]", b'"text"', b"1", b"{", b'{"a": }', b"\xff\xfe", b'{"no_such_field_of_anybody": 1}', b'{"a": ' + b"[" * 3000, dice.randbytes(300)]
+        frames = [b"", b"\0", b"\0\0\0", b"\0\x7f\xff\xff\xff{}", b"\0\0\0\0\x02{}" * 2, b"\x01\0\0\0\x02{}", b"\x40\0\0\0\x02{}", dice.randbytes(300), *map(envelope, texts)]
+        items = []
+        for method in catalogue.methods:
+            if method.who == "service" or not catalogue.services_of(method) or method.package.split(".")[1] in ("type", "events"):
+                continue
+            if method.streams:
+                items += [(method, "application/connect+json", text) for text in frames]
+            else:
+                items += [(method, "application/json", text) for text in texts]
+            items += [(method, "application/grpc-web+json", text) for text in frames]
+            items += [(method, "application/grpc-web-text+json", text) for text in (b"????", b"AAAA", b"%00")]
+
+        def ask(item):
+            method, kind, text = item
+            status, data = tenant.http.send(method, text, kind)
+            if status != 200:
+                return status, connect_error(status, data)
+            [(flags, told)] = split_frames(base64.b64decode(data) if "-text" in kind else data)
+            if flags & 0x80:
+                trailers = dict(line.split(": ", 1) for line in told.decode().split("\r\n") if line)
+                return status, grpc_error(trailers, status)
+            return status, connect_error(status, json.dumps(json.loads(told)["error"]).encode())
+
+        wrong = [f"{method} {kind} {text[:30]!r}: HTTP {status} {result}" for (method, kind, text), (status, result) in zip(items, parallel(ask, items))
+                 if result.code != "INVALID_ARGUMENT" or not result.reason]
+        self.assertEqual(wrong[:SHOWN], [])
+        self.assertGreater(len(items), 1000)
+        self.unharmed()
+        self.assertEqual(fingerprint(stack, tenant.admin.tenant_id), self.before, "a refused request has left something behind")
+        print(f"  {len(items)} refused", flush=True)
 
 
 class CsvTest(BadInput):

@@ -88,6 +88,8 @@ def probe(method: Method, service: str, request: dict, headers: dict[str, str], 
     if method.http and not more and service == catalogue.services_of(method)[0]:
         for number, route in enumerate(method.http):
             found[f"{route['method']} {route['path']}"] = Http(stack.instance.url, headers).call(method, request, number)
+        found["Connect"] = Http(stack.instance.url, headers).connect(method, request)
+        found["gRPC-Web"] = Http(stack.instance.url, headers).grpc_web(method, request)
     return found
 
 

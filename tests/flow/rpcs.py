@@ -420,6 +420,114 @@ class Http:
             connection.close()
 
 
+    def connect(self, method: Method, request: dict) -> Result:
+        """The rpc by Connect, as generated clients of browsers send it."""
+        text = json.dumps(request).encode()
+        if not method.streams:
+            answer = self.send(method, text, "application/json")
+            return Result("OK", "", "", (), {}, json.loads(answer[1]), answer[0]) if answer[0] == 200 else connect_error(*answer)
+        status, data = self.send(method, envelope(text), "application/connect+json", first=True)
+        if status != 200:
+            return connect_error(status, data)
+        flags, text = frames(data)[0]
+        if flags == 2:
+            error = json.loads(text).get("error")
+            return connect_error(status, json.dumps(error).encode()) if error else Result("UNKNOWN", "", "the stream ended without a message", (), {}, None, status)
+        return Result("OK", "", "", (), {}, json.loads(text), status)
+
+    def grpc_web(self, method: Method, request: dict) -> Result:
+        """The rpc by gRPC-Web, with JSON in its frames."""
+        status, data = self.send(method, envelope(json.dumps(request).encode()), "application/grpc-web+json", first=method.streams)
+        if status != 200:
+            return connect_error(status, data)
+        body = None
+        for flags, text in frames(data):
+            if flags & 0x80:
+                trailers = dict(line.split(": ", 1) for line in text.decode().split("\r\n") if line)
+                if trailers["grpc-status"] != "0":
+                    return grpc_error(trailers, status)
+            else:
+                body = json.loads(text)
+        return Result("OK", "", "", (), {}, body, status)
+
+    def send(self, method: Method, body: bytes, kind: str, first: bool = False) -> tuple[int, bytes]:
+        """The answer's status and bytes; of a stream, its first frame."""
+        service, _, name = method.name.rpartition(".")
+        connection = http.client.HTTPConnection(self.api.host, self.api.port, timeout=30)
+        try:
+            connection.request("POST", f"/{service}/{name}", body, {"Content-Type": kind} | self.headers)
+            response = connection.getresponse()
+            if not first or response.status != 200:
+                return response.status, response.read()
+            head = response.read(5)
+            return response.status, head + response.read(int.from_bytes(head[1:5], "big"))
+        finally:
+            connection.close()
+
+
+def envelope(text: bytes) -> bytes:
+    return b"\0" + len(text).to_bytes(4, "big") + text
+
+
+def frames(data: bytes) -> list[tuple[int, bytes]]:
+    found = []
+    while data:
+        size = int.from_bytes(data[1:5], "big")
+        found.append((data[0], data[5:5 + size]))
+        data = data[5 + size:]
+    return found
+
+
+def connect_error(status: int, data: bytes) -> Result:
+    error = json.loads(data)
+    code = error["code"].upper()
+    return refusal("CANCELLED" if code == "CANCELED" else code, error["message"], [detail.get("debug", {}) for detail in error["details"]], status)
+
+
+GRPC_CODES = ("OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED RESOURCE_EXHAUSTED "
+              "FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED").split()
+
+
+def grpc_error(trailers: dict[str, str], status: int) -> Result:
+    """Of google.rpc.Status in the trailers: the reason, its metadata, the violations' fields."""
+    details = []
+    told = base64.b64decode(trailers["grpc-status-details-bin"] + "==")
+    for any_ in wire_fields(told).get(3, []):
+        parts = wire_fields(any_)
+        value = wire_fields(parts.get(2, [b""])[0])
+        kind = parts[1][0].decode().rsplit(".", 1)[-1]
+        if kind == "ErrorInfo":
+            entries = [wire_fields(entry) for entry in value.get(3, [])]
+            details.append({"reason": value[1][0].decode(), "metadata": {entry[1][0].decode(): entry.get(2, [b""])[0].decode() for entry in entries}})
+        if kind == "BadRequest":
+            details.append({"field_violations": [{"field": wire_fields(one).get(1, [b""])[0].decode()} for one in value.get(1, [])]})
+    return refusal(GRPC_CODES[int(trailers["grpc-status"])], urllib.parse.unquote(trailers.get("grpc-message", "")), details, status)
+
+
+def wire_fields(data: bytes) -> dict[int, list[bytes]]:
+    """The length-delimited fields of a message in protobuf's wire format; numbers are left out."""
+    found: dict[int, list[bytes]] = {}
+
+    def varint() -> int:
+        nonlocal data
+        value, shift = 0, 0
+        while True:
+            byte, data = data[0], data[1:]
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while data:
+        tag = varint()
+        size = varint() if tag & 7 in (0, 2) else {1: 8, 5: 4}[tag & 7]
+        if tag & 7 == 2:
+            found.setdefault(tag >> 3, []).append(data[:size])
+        if tag & 7 != 0:
+            data = data[size:]
+    return found
+
+
 def http_result(answer) -> Result:
     if answer.ok or answer.status == 304:
         return Result("OK", "", "", (), {}, json.loads(answer.data) if answer.data else None, answer.status)
