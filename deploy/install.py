@@ -66,10 +66,10 @@ def start(target: machine.Machine) -> None:
     with console.step("the user crm and the units"):
         machine.add_user()
         target.systemctl("daemon-reload", what="systemd could not read the units")
-        target.systemctl("enable", "crm.target", "crm-postgres", "crm-redis", "crm-edge", "crm-backup.timer", *(f"crm@{service}" for service in target.services),
+        target.systemctl("enable", "crm.target", "crm-postgres", "crm-redis", "crm-edge", "crm-backup.timer", "crm-restore-check.timer", *(f"crm@{service}" for service in target.services),
                          what="the units could not be enabled")
     target.start_all()
-    target.systemctl("start", "crm-backup.timer", what="the timer of backups did not start")
+    target.systemctl("start", "crm-backup.timer", "crm-restore-check.timer", what="the timer of backups did not start")
     console.say(f"The CRM answers at {target.url}; systemctl status 'crm*' shows its services.")
 
 

@@ -119,6 +119,12 @@ class BackupTest(unittest.TestCase):
         self.assertLessEqual(set(more), {contact["id"] for contact in self.everything(api)}, "the log that the dead server had not archived is used too")
         self.assert_events_add_up(tenant)
 
+        # A trial beside the running system, which does not notice.
+        backup.wait_archived(self.instance)
+        restore.check(self.folder, None)
+        self.assertFalse((self.folder / "check").exists())
+        self.assertLessEqual(set(more), {contact["id"] for contact in self.everything(api)})
+
         # What cannot be done leaves the database as it is.
         for name in [*SERVICES, "redis", "postgres"]:
             self.stack.stop(name)
@@ -131,6 +137,8 @@ class BackupTest(unittest.TestCase):
             file.write(b"\0" * 64)
         with self.assertRaises(console.Failure):
             restore.database(self.instance, self.folder, moment)
+        with self.assertRaises(console.Failure):
+            restore.check(self.folder, moment)
         self.start()
         self.assertLessEqual(set(more), {contact["id"] for contact in self.everything(api)})
 

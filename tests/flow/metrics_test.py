@@ -4,6 +4,7 @@
 import http.client
 import json
 import re
+import smtplib
 import unittest
 
 from stack import ROOT, Stack, eventually
@@ -36,7 +37,13 @@ class MetricsTest(unittest.TestCase):
             raise
         api = cls.stack.sign_up()
         api.post("/v1/contacts", {"given_name": "Ada"})
+        # Some metrics begin with the first of what they count.
+        api.get("/v1/reports/revenue?group_by=GROUP_BY_MONTH")
         instance = cls.stack.instance
+        api.post("/v1/channels", {"name": "Office", "kind": "CHANNEL_KIND_EMAIL", "address": "office@example.com"})
+        with smtplib.LMTP("127.0.0.1", instance.lmtp_port, timeout=30) as post:
+            post.sendmail("somebody@example.org", ["office@example.com"],
+                          "From: somebody@example.org\r\nTo: office@example.com\r\nMessage-ID: <1@example.org>\r\nSubject: x\r\n\r\nx\r\n")
         eventually(lambda: "crm_events_apply_delay_seconds" in scraped(instance.metrics_port("analytics")), 60)
         ports = {containers.host(name): instance.metrics_port(name) for name in instance.services} | {"edge": instance.edge_metrics_port}
         # process -> metric -> its labels

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stack import BUILD, ROOT, Stack
 
-from crmlib import package, paths
+from crmlib import manifests, package, paths
 
 
 class PackageTest(unittest.TestCase):
@@ -75,6 +75,35 @@ class PackageTest(unittest.TestCase):
         # Once more, as an upgrade does: keys stay.
         self.run_there("deploy/install", "--root", str(root))
         self.assertEqual(keys, {path.name: path.read_bytes() for path in (root / "etc/crm/secrets").iterdir()})
+
+    def test_containers_find_what_they_are_told_of(self):
+        """deploy/compose.yaml without containers: every mount is made, every file that a process is told of is in its mounts."""
+        self.run_there("deploy/compose-keys")
+        made = self.unpacked / "deploy/compose"
+        services = manifests.compose()["services"]
+        for name, service in services.items():
+            mounts = dict(reversed(volume.split(":")[:2]) for volume in service.get("volumes", []) if volume.startswith("./"))
+            for inside, outside in mounts.items():
+                self.assertTrue((self.unpacked / "deploy" / outside).exists(), f"{name}: {outside}")
+            for other in service.get("depends_on", []):
+                self.assertIn(other, services)
+            argument = next((one for one in service.get("command", ["--config=/etc/crm/config/config.json"]) if one.startswith("--config=")), None)
+            if argument and "build" in service:
+                def outside(path: str) -> Path:
+                    return self.unpacked / "deploy" / mounts["/etc/crm"] / path.removeprefix("/etc/crm/")
+                loaded = json.loads(outside(argument.removeprefix("--config=")).read_text())
+                for file in self.files(loaded):
+                    there = outside(file) if file.startswith("/etc/crm/") else self.unpacked / file.removeprefix("/opt/crm/")
+                    self.assertTrue(there.exists(), f"{name} is told of {file}")
+                for peer in loaded.get("peers", {}).values():
+                    self.assertIn(peer.removeprefix("dns:///").split(":")[0], services)
+        text = (made / "edge/config/edge.cfg").read_text().replace("/etc/crm/", f"{made}/edge/")
+        (made / "edge.cfg").write_text(text)
+        done = subprocess.run(["/usr/sbin/haproxy", "-c", "-q", "-f", made / "edge.cfg"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        # Nobody sees another's keys.
+        self.assertFalse((made / "contact/secrets/signing.pem").exists())
+        self.assertFalse((made / "contact/secrets/admin.password").exists())
 
     def files(self, value) -> list[str]:
         """Every file and folder that a configuration names."""

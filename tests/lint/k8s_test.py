@@ -126,6 +126,14 @@ class RulesTest(unittest.TestCase):
         for path in lists:
             self.assertEqual(set(path.read_text().splitlines()) - set(made[path].splitlines()), set(), f"{path} offers too much: run tools/crm manifests")
 
+    def test_the_secrets_that_are_promised_are_made(self):
+        """deploy/k8s-secrets makes all that k8s/README.md lists but the operator's own, each with the files that its process is told of."""
+        shown = subprocess.run([ROOT / "deploy/k8s-secrets", "crm"], stdout=subprocess.PIPE, check=True, text=True).stdout
+        made = {re.search(r"^  name: (\S+)$", part, re.M)[1]: set(re.findall(r"^  ([\w.]+): \S", part[part.index("data:"):], re.M)) for part in shown.split("---\n")}
+        self.assertEqual(sorted(made), sorted(set(secrets()) - {"crm-backups", "crm-public-tls"}))
+        for service in containers.services():
+            self.assertLessEqual(set(containers.secrets_of(service)), made[f"{containers.host(service)}-secrets"])
+
     @unittest.skipUnless(shutil.which("promtool"), "promtool (Debian: prometheus) is not here")
     def test_alerts(self):
         folder = ROOT / "deploy/monitoring"

@@ -91,6 +91,8 @@ def rows(process: str) -> dict[str, list[Panel]]:
         return {"Calls of other systems": HAPROXY}
     if process == "gateway":
         return {"Requests": HTTP, "Process": PROCESS + OTHERS}
+    if process == "identity":  # calls and hears nobody
+        return {"Calls": RPCS, "PostgreSQL": DATABASE, "Events that leave": EVENTS_OUT, "Process": PROCESS + OTHERS[1:]}
     more = {"messaging": {"Letters": LETTERS}, "scheduler": {"Timers": TIMERS}}.get(process, {})
     return more | {"Calls": RPCS, "PostgreSQL": DATABASE, "Events that leave": EVENTS_OUT, "Events that come in": EVENTS_IN, "Process": PROCESS + OTHERS}
 

@@ -1,6 +1,7 @@
 """tools/crm doctor: what could be in the way, each with what to do about it. Ends with 1 if something is."""
 
 import dataclasses
+import datetime
 import os
 import platform
 import shutil
@@ -12,7 +13,7 @@ from crmlib import build, console, deps, paths, status, supervisor
 from crmlib.instance import Instance
 
 DISK_BYTES, MEMORY_BYTES = 8 << 30, 3 << 30
-CERTIFICATE_DAYS = 14
+CERTIFICATE_DAYS, BACKUP_DAYS = 14, 2
 
 
 @dataclasses.dataclass
@@ -25,7 +26,7 @@ class Result:
 
 def run(args: list[str]) -> int:
     instance = Instance.current()
-    results = [result for check in (release, packages, node_and_npm, disk, memory, ports, certificates, descriptors, processes) for result in check(instance)]
+    results = [result for check in (release, packages, node_and_npm, disk, memory, ports, certificates, backups, descriptors, processes) for result in check(instance)]
     for result in results:
         print(f"{'ok  ' if result.good else 'BAD '} {result.name:<14} {result.what}")
         if not result.good:
@@ -96,6 +97,21 @@ def certificates(instance: Instance):
     for path in sorted((instance.folder / "tls").glob("*.pem")):
         seconds = subprocess.run(["openssl", "x509", "-in", path, "-noout", "-checkend", str(CERTIFICATE_DAYS * 86400)], stdout=subprocess.DEVNULL).returncode
         yield Result(f"{path.stem}.pem", seconds == 0, "valid" if seconds == 0 else f"ends within {CERTIFICATE_DAYS} days", "run tools/crm up, which renews it")
+
+
+def backups(instance: Instance):
+    from crmlib import backup, postgres
+    folder = backup.archive(instance)
+    if folder is None:
+        yield Result("backups", True, "none are made (tools/crm backup DIR begins)")
+        return
+    known = backup.backups(folder)
+    age = (backup.now() - datetime.datetime.fromisoformat(known[-1][1]["time"])).total_seconds() if known else None
+    yield Result("backups", age is not None and age < BACKUP_DAYS * 86400, f"the last one is {console.duration(age)} old" if known else f"{folder} holds none",
+                 "run tools/crm backup; under systemd: systemctl status crm-backup.timer")
+    if postgres.answers(instance):
+        failing = backup.ask(instance, "select coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) from pg_stat_archiver") == "t"
+        yield Result("log archive", not failing, f"PostgreSQL cannot write to {folder}/wal" if failing else "the log arrives", f"see {instance.log('postgres')}; the disk may be full")
 
 
 def descriptors(instance: Instance):

@@ -1,5 +1,5 @@
 """tools/crm restore DIR [--to TIME]: PostgreSQL as it was, from what tools/crm backup keeps; Redis emptied, services started again. What
-was there is moved aside, not dropped."""
+was there is moved aside, not dropped. With --check, only a trial beside the running system."""
 
 import argparse
 import datetime
@@ -7,13 +7,14 @@ import json
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import tarfile
 import time
 from pathlib import Path
 
 from crmlib import backup, console, keys, paths, postgres
-from crmlib.instance import Instance, as_postgres
+from crmlib.instance import POSTGRES_PORT, Instance, as_postgres
 
 HELD = ("messaging", "scheduler")  # what acts outside by itself
 RECOVERY_SECONDS = 6 * 3600
@@ -25,9 +26,13 @@ def run(args: list[str]) -> int:
     parser.add_argument("--to", metavar="TIME", help="the moment, e.g. '2026-11-23 10:15:00Z'; without it, the end of the log")
     parser.add_argument("--timeline", default="latest", help="a number: another line of history, after an earlier restore (default: latest)")
     parser.add_argument("--hold", action="store_true", help=f"leave {' and '.join(HELD)} stopped, to look at what they would send; tools/crm up starts them")
+    parser.add_argument("--check", action="store_true", help="restore beside the running system, read all of it, and drop it again")
     options = parser.parse_args(args)
     instance = Instance.current()
     moment = parse_time(options.to) if options.to else None
+    if options.check:
+        check(options.folder.resolve(), moment)
+        return 0
     lock = instance.lock()
     with console.step("stopping"):
         instance.stop_all()
@@ -49,8 +54,35 @@ def parse_time(text: str) -> datetime.datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
 
 
-def database(instance: Instance, folder: Path, moment: datetime.datetime | None, timeline: str = "latest") -> Path | None:
-    """Puts the data folder in place of the one that is there, which must not be in use; answers where that one went."""
+def check(folder: Path, moment: datetime.datetime | None) -> None:
+    """A backup that nobody has restored is a hope. The trial's place is beside the backups, where there is room."""
+    scratch = folder / "check"
+    if scratch.exists():
+        shutil.rmtree(scratch)
+    scratch.mkdir(mode=0o755)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    instance = Instance("restore-check", scratch, port - POSTGRES_PORT, paths.build_dir(paths.PRESET))
+    found = []
+
+    def look() -> None:
+        with console.step("reading all of it"):
+            console.command([paths.POSTGRES_BIN / "pg_dump", "--file", os.devnull, "--no-sync"], "the restored database cannot be read", "take an older backup and find out why",
+                            env=postgres.environment(instance, postgres.SUPERUSER))
+            found.append(postgres.query(instance, postgres.SUPERUSER, "select count(*) from identity.tenant"))
+
+    try:
+        database(instance, folder, moment, look=look)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        postgres.drop(instance)
+    console.say(f"It can be restored: {found[0]} tenants are in it.")
+
+
+def database(instance: Instance, folder: Path, moment: datetime.datetime | None, timeline: str = "latest", look=lambda: None) -> Path | None:
+    """Puts the data folder in place of the one that is there, which must not be in use; answers where that one went. `look` is called
+    while the restored server runs."""
     base = choose(folder, moment)
     open_keys(instance, base / "instance.tar")
     if backup.archive(instance) is None and json.loads((base / "about.json").read_text())["instance"] == instance.name:
@@ -63,7 +95,7 @@ def database(instance: Instance, folder: Path, moment: datetime.datetime | None,
             unpack(base, data)
             rescue_log(aside, data, folder)
         with console.step("playing the log"):
-            recover(instance, folder, moment, timeline)
+            recover(instance, folder, moment, timeline, look)
     except BaseException:
         if data.exists():
             shutil.rmtree(data)
@@ -127,7 +159,7 @@ def rescue_log(aside: Path | None, data: Path, folder: Path) -> None:
             copy(path, data / "pg_wal" / path.name)
 
 
-def recover(instance: Instance, folder: Path, moment: datetime.datetime | None, timeline: str) -> None:
+def recover(instance: Instance, folder: Path, moment: datetime.datetime | None, timeline: str, look) -> None:
     """PostgreSQL alone, until it has played the log up to the moment and takes writes."""
     data = instance.postgres_data
     more = {"restore_command": f"gzip -dc {shlex.quote(str(folder / 'wal'))}/%f.gz > %p 2>/dev/null", "recovery_target_timeline": timeline}
@@ -153,6 +185,11 @@ def recover(instance: Instance, folder: Path, moment: datetime.datetime | None, 
         if "recovery ended before configured recovery target was reached" in text:
             advice = "the log ends before that moment: name an earlier one, or leave --to out for all there is"
         raise console.Failure("PostgreSQL could not be brought to the moment", advice, output=text)
+    try:
+        look()
+    except BaseException:
+        kill(control)
+        raise
     console.command(as_postgres([*control, "-w", "-m", "fast", "stop"]), "PostgreSQL did not stop after recovery", "see above", cwd="/")
     log.unlink()
 
