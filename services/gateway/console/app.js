@@ -21,10 +21,12 @@ function App() {
 
 // The inspector names requests by the click or key that caused them.
 const nameOfAction = (target) => target.closest?.("button, a, [role=option], [data-action]");
-addEventListener("click", ({ target }) => {
+function name(target, key = "") {
   const element = nameOfAction(target);
-  if (element) noteAction((element.dataset.action || element.getAttribute("aria-label") || element.textContent).trim().replace(/\s+/g, " ").slice(0, 60));
-}, { capture: true });
+  if (element) noteAction(`${key}${(element.dataset.action || element.getAttribute("aria-label") || element.textContent).trim().replace(/\s+/g, " ").slice(0, 60)}`);
+}
+addEventListener("click", ({ target }) => name(target), { capture: true });
+addEventListener("keydown", ({ target, key, shiftKey }) => shiftKey && key.startsWith("Arrow") && name(target, `${key}: `), { capture: true });
 
 startTheme();
 await startLanguage();
