@@ -55,6 +55,22 @@ Async<Response> ListShown(Db& db, const Call& call, const Table<M>& table, const
   return ListShown(db, call, table, request, items, ListArgsOf(request));
 }
 
+// ListShown for a handler that answers the page as it is. Each record goes from its row to the wire's bytes without ever
+// being a message, which saves a fifth of the list's time (docs/PERFORMANCE.md): the response's records are to be had
+// from its bytes only, its repeated field is empty.
+template <typename Response, typename Request>
+Async<Response> ListReply(Db& db, const Call& call, const RecordTable& table, const Request& request, ListArgs args) {
+  bool full = false;
+  if constexpr (requires { request.view(); }) full = request.view() == type::v1::VIEW_FULL;
+  Response response;
+  CRM_CO_TRY(co_await internal::ListEncoded(db, call, table, std::move(args), full, response));
+  co_return response;
+}
+template <typename Response, typename Request>
+Async<Response> ListReply(Db& db, const Call& call, const RecordTable& table, const Request& request) {
+  return ListReply<Response>(db, call, table, request, ListArgsOf(request));
+}
+
 // Delete<Record> and Undelete<Record>, up to the write: the record as it is and as it shall be. Deleting what is
 // deleted, and restoring what lives, is FAILED_PRECONDITION.
 template <typename M>

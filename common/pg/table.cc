@@ -618,21 +618,34 @@ void RecordTable::AddGet(Batch& batch, const std::vector<Uuid>& ids, type::v1::A
   batch.Add(statements[*narrow][show_deleted ? 1 : 0], std::move(params));
 }
 
-absl::Status RecordTable::Read(const Rows& rows, int row, Message& out) const {
-  const auto& columns = impl_->columns;
-  thread_local std::string wire;
-  wire.clear();
+std::vector<size_t> RecordTable::Impl::AppendRow(const Rows& rows, int row, std::string& wire) const {
   std::vector<size_t> late;
   for (size_t i = 0; i < columns.size(); ++i) {
-    if (impl_->AppendWire(columns[i], rows, row, static_cast<int>(i), wire)) continue;
-    late.push_back(i);
+    if (!AppendWire(columns[i], rows, row, static_cast<int>(i), wire)) late.push_back(i);
   }
+  return late;
+}
+
+absl::Status RecordTable::Read(const Rows& rows, int row, Message& out) const {
+  thread_local std::string wire;
+  wire.clear();
+  const std::vector<size_t> late = impl_->AppendRow(rows, row, wire);
   if (!out.ParseFromString(wire)) {
     return absl::DataLossError(absl::StrCat("a row of ", name(), " is no ", descriptor()->full_name()));
   }
   for (const size_t i : late) {
-    CRM_TRY(json::ReadField(rows.Text(row, static_cast<int>(i)), columns[i].field, out));
+    CRM_TRY(json::ReadField(rows.Text(row, static_cast<int>(i)), impl_->columns[i].field, out));
   }
+  return absl::OkStatus();
+}
+
+absl::Status RecordTable::ReadBytes(const Rows& rows, int row, std::string& out) const {
+  out.clear();
+  if (impl_->AppendRow(rows, row, out).empty()) return absl::OkStatus();
+  std::unique_ptr<Message> message(
+      google::protobuf::MessageFactory::generated_factory()->GetPrototype(descriptor())->New());
+  CRM_TRY(Read(rows, row, *message));
+  message->SerializeToString(&out);
   return absl::OkStatus();
 }
 

@@ -168,6 +168,8 @@ class RecordTable {
   void AddGet(Batch& batch, const std::vector<Uuid>& ids, type::v1::Action action, bool show_deleted) const;
   // Decodes a row of AddGet, SelectByIds or a list into an empty message.
   absl::Status Read(const Rows& rows, int row, google::protobuf::Message& out) const;
+  // The same as the message's bytes.
+  absl::Status ReadBytes(const Rows& rows, int row, std::string& out) const;
   void AddInsert(Batch& batch, const google::protobuf::Message& record) const;
   // Guarded by tenant, id, revision and, for owned tables, by the caller's scope for `action` (ACTION_UNSPECIFIED: no
   // scope; for effects that follow from a right to something else). Stores `after` with the etag and update_time that
@@ -278,6 +280,8 @@ struct PageInfo {
   std::optional<int32_t> total_size;
 };
 Async<PageInfo> ListInto(Db& db, const Call& call, const RecordTable& table, ListArgs args, AddMessage add);
+Async<> ListEncoded(Db& db, const Call& call, const RecordTable& table, ListArgs args, bool full,
+                    google::protobuf::Message& response);
 Async<> LockInto(Transaction& transaction, const Call& call, const RecordTable& table, std::string id,
                  type::v1::Action action, google::protobuf::Message& out);
 }  // namespace internal

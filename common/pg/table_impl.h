@@ -76,6 +76,8 @@ bool IsComputed(const google::protobuf::FieldDescriptor* field);
 bool IsKept(const google::protobuf::FieldDescriptor* field);
 
 bool SeesPersonal(const Call& call);
+// Whether Mask hides nothing of any record of this type from the caller.
+bool SeesAll(const Call& call, const google::protobuf::Descriptor* record);
 // The field, or one below it, is personal.
 bool HasPersonal(const google::protobuf::FieldDescriptor* field);
 absl::Status RightMissing(absl::string_view object, type::v1::Action action);
@@ -144,6 +146,8 @@ struct RecordTable::Impl {
                 Params& params) const;
   // Appends a value to the record's wire format; false for jsonb that only the general reader can read.
   bool AppendWire(const record::Column& column, const Rows& rows, int row, int index, std::string& wire) const;
+  // All columns of a row; answers the places of those that AppendWire cannot do.
+  std::vector<size_t> AppendRow(const Rows& rows, int row, std::string& wire) const;
   const record::Column* ColumnOf(const google::protobuf::FieldDescriptor* field) const;
 
  private:

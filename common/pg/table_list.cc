@@ -390,9 +390,11 @@ absl::StatusOr<Fragment> RecordTable::PageQuery(const Call& call, const ListArgs
   return Fragment{std::move(sql), query.sql.params()};
 }
 
-namespace internal {
+namespace list {
 
-Async<PageInfo> ListInto(Db& db, const Call& call, const RecordTable& table, ListArgs args, AddMessage add) {
+// One page; `each` takes its rows.
+Async<internal::PageInfo> ReadPage(Db& db, const Call& call, const RecordTable& table, ListArgs args,
+                                   std::function<absl::Status(const Rows&, int row)> each) {
   const auto& impl = table.impl();
   CRM_CO_TRY(list::Query query, list::Compile(call, table, args, /*scoped=*/true));
   const std::string binding = list::Binding(call, table, args);
@@ -459,8 +461,8 @@ Async<PageInfo> ListInto(Db& db, const Call& call, const RecordTable& table, Lis
 
   const Rows& rows = (*results)[page_at];
   const int count = std::min(rows.size(), query.page_size);
-  for (int row = 0; row < count; ++row) CRM_CO_TRY(table.Read(rows, row, add()));
-  PageInfo info;
+  for (int row = 0; row < count; ++row) CRM_CO_TRY(each(rows, row));
+  internal::PageInfo info;
   if (rows.size() > count) {
     PageKey key;
     for (const auto& by : query.order) {
@@ -485,6 +487,56 @@ Async<PageInfo> ListInto(Db& db, const Call& call, const RecordTable& table, Lis
     info.total_size = static_cast<int32_t>(std::min<int64_t>(total, std::numeric_limits<int32_t>::max()));
   }
   co_return info;
+}
+
+// The response's one repeated field of that record.
+const google::protobuf::FieldDescriptor* ItemsOf(const google::protobuf::Descriptor* response,
+                                                 const google::protobuf::Descriptor* record) {
+  for (int i = 0; i < response->field_count(); ++i) {
+    const auto* field = response->field(i);
+    if (field->is_repeated() && field->message_type() == record) return field;
+  }
+  return nullptr;
+}
+
+}  // namespace list
+
+namespace internal {
+
+Async<PageInfo> ListInto(Db& db, const Call& call, const RecordTable& table, ListArgs args, AddMessage add) {
+  return list::ReadPage(db, call, table, std::move(args), [&table, add = std::move(add)](const Rows& rows, int row) {
+    return table.Read(rows, row, add());
+  });
+}
+
+Async<> ListEncoded(Db& db, const Call& call, const RecordTable& table, ListArgs args, bool full,
+                    google::protobuf::Message& response) {
+  const auto* d = response.GetDescriptor();
+  const auto* r = response.GetReflection();
+  const auto* items = list::ItemsOf(d, table.descriptor());
+  if (items == nullptr) co_return absl::InternalError(absl::StrCat(d->full_name(), " has no field for ", table.name()));
+  // What the reader may not see, or is told besides, takes the record as a message.
+  std::unique_ptr<google::protobuf::Message> record;
+  if (full || !record::SeesAll(call, table.descriptor())) {
+    record.reset(google::protobuf::MessageFactory::generated_factory()->GetPrototype(table.descriptor())->New());
+  }
+  std::function<absl::Status(const Rows&, int)> each = [&](const Rows& rows, int row) -> absl::Status {
+    // On the wire it is nothing else whether a field is known or not: the number says what it is.
+    std::string* bytes = r->MutableUnknownFields(&response)->AddLengthDelimited(items->number());
+    if (record == nullptr) return table.ReadBytes(rows, row, *bytes);
+    record->Clear();
+    CRM_TRY(table.Read(rows, row, *record));
+    if (full) FillAccess(call, table, *record);
+    Mask(call, *record);
+    record->SerializeToString(bytes);
+    return absl::OkStatus();
+  };
+  CRM_CO_TRY(PageInfo info, co_await list::ReadPage(db, call, table, std::move(args), std::move(each)));
+  if (!info.next_page_token.empty()) {
+    r->SetString(&response, d->FindFieldByName("next_page_token"), std::move(info.next_page_token));
+  }
+  if (info.total_size) r->SetInt32(&response, d->FindFieldByName("total_size"), *info.total_size);
+  co_return absl::OkStatus();
 }
 
 }  // namespace internal

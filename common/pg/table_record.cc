@@ -230,6 +230,13 @@ bool HasPersonalBelow(const FieldDescriptor* field, int depth) {
 
 }  // namespace
 
+bool SeesAll(const Call& call, const Descriptor* d) {
+  const auto& fields = FieldsWithNeeds(d);
+  return SeesPersonal(call) && std::all_of(fields.begin(), fields.end(), [&](const FieldDescriptor* field) {
+           return call.ScopeOf(InfoOf(field).needs(), type::v1::ACTION_READ) == type::v1::SCOPE_ALL;
+         });
+}
+
 bool HasPersonal(const FieldDescriptor* field) {
   static constexpr int kDepthMax = 8;  // recursive messages end somewhere
   return HasPersonalBelow(field, kDepthMax);

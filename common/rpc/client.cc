@@ -5,15 +5,13 @@
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <google/protobuf/descriptor.h>
-#include <grpcpp/channel.h>
-#include <grpcpp/client_context.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/generic/generic_stub.h>
-
-#include <atomic>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <mutex>
 #include <optional>
 #include <random>
@@ -21,8 +19,7 @@
 #include "common/base/error.h"
 #include "common/obs/metrics.h"
 #include "common/obs/trace.h"
-#include "common/rpc/queue.h"
-#include "common/rpc/wait.h"
+#include "common/rpc/channel.h"
 #include "common/rpc/wire.h"
 
 namespace crm::rpc {
@@ -34,6 +31,8 @@ constexpr auto kBackoff = std::chrono::milliseconds(100);  // tripled per attemp
 // Retries that a client may spend while calls fail: a tenth of what succeeds comes back. As gRPC's retryThrottling.
 constexpr double kBudgetMax = 20;
 constexpr double kBudgetPerSuccess = 0.1;
+// How often a call looks for another connection when those it was sent on took it no more.
+constexpr int kUnbegunMax = 3;
 
 // "a.b.C.M" -> "/a.b.C/M"
 std::string PathOf(const std::string& method) {
@@ -47,8 +46,8 @@ absl::Status TooLate() {
                "The answer did not come in time. Send the request again, with the same idempotency key if it writes.");
 }
 
-// gRPC's own texts speak of sockets: nothing that a caller could use.
-absl::Status Translated(const grpc::Status& status, const std::string& peer, bool cancelled_here) {
+// The transport's own texts speak of sockets: nothing that a caller could use.
+absl::Status Translated(const wire::WireStatus& status, const std::string& peer, bool cancelled_here) {
   absl::Status out = wire::FromWire(status);
   if (ReasonOf(out) != type::v1::ERROR_REASON_UNSPECIFIED) return out;
   if (absl::IsDeadlineExceeded(out)) return TooLate();
@@ -62,67 +61,65 @@ absl::Status Translated(const grpc::Status& status, const std::string& peer, boo
   return out;
 }
 
-// One call, until its only event.
-struct UnaryState final : wire::Event {
-  grpc::ClientContext context;
-  std::atomic<bool> cancelled{false};  // by our own caller
-  grpc::ByteBuffer request, response;
-  grpc::Status status;
-  std::unique_ptr<grpc::GenericClientAsyncResponseReader> reader;
-  std::shared_ptr<wire::Queue> queue = wire::Queue::Shared();
-  std::function<void(grpc::Status)> done;
-  std::shared_ptr<UnaryState> held;  // while it is under way
-
-  void Happened(bool) override {
-    auto self = std::move(held);
-    done(std::move(status));
-  }
-};
-
-// One server stream. Its coroutine does one operation after the other.
-struct StreamState : std::enable_shared_from_this<StreamState> {
-  std::shared_ptr<void> owner;  // of the stub
-  grpc::GenericStub* stub = nullptr;
-  std::string path;
-  grpc::ClientContext context;
-  std::atomic<bool> cancelled{false};  // by our own caller
-  grpc::ByteBuffer request, response;
-  grpc::Status status;
-  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> wire;
-  std::shared_ptr<wire::Queue> queue = wire::Queue::Shared();
-
-  // Starts an operation on the queue's thread, `work(tag)`, and answers whether it went well.
-  template <typename Work>
-  asio::awaitable<bool> Do(Work work) {
-    return WaitFor<bool>([this, work](auto done, auto slot) {
-      if (slot.is_connected()) {
-        slot.assign([self = shared_from_this()](asio::cancellation_type) {
-          self->cancelled = true;
-          self->context.TryCancel();
-        });
-      }
-      queue->Post([self = shared_from_this(), done, work] {
-        self->operation_.held = self;
-        self->operation_.done = done;
-        work(static_cast<wire::Event*>(&self->operation_));
-      });
-    });
-  }
-
- private:
-  struct Operation final : wire::Event {
-    std::shared_ptr<StreamState> held;  // while it is under way
-    std::function<void(bool)> done;
-    void Happened(bool ok) override {
-      auto stream = std::move(held);
-      auto told = std::move(done);
-      told(ok);
-    }
+// A call whose coroutine waits for it.
+struct Waited final : wire::OutCall {
+  struct Waiter {
+    virtual ~Waiter() = default;
+    virtual void Resume() = 0;
   };
-  Operation operation_;
+  std::unique_ptr<Waiter> waiter;
+  wire::Metadata kept;      // what `metadata` points to, where the caller's goes too early
+  bool each = false;        // of a stream: a message is worth waking up for
+  bool cancelled = false;   // by our own caller
+
+  void OnProgress() override {
+    if (!ended && !(each && has_message())) return;
+    if (auto told = std::move(waiter)) told->Resume();
+  }
 };
 
-// gRPC ends the process for metadata that HTTP/2 cannot carry: what comes from outside must not get that far.
+template <typename Handler>
+struct WaiterOf final : Waited::Waiter {
+  explicit WaiterOf(Handler h) : handler(std::move(h)) {}
+  void Resume() override {
+    asio::get_associated_cancellation_slot(handler).clear();
+    Handler resumed = std::move(handler);
+    std::move(resumed)();
+  }
+  Handler handler;
+};
+
+// Waits for the next message of a stream, or the call's end. `start` runs once the coroutine waits.
+template <typename Start>
+asio::awaitable<void> Wait(std::shared_ptr<Waited> call, Start start) {
+  return asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
+      [](auto handler, std::shared_ptr<Waited> call, Start start) {
+        auto slot = asio::get_associated_cancellation_slot(handler);
+        if (slot.is_connected()) {
+          slot.assign([weak = std::weak_ptr<Waited>(call)](asio::cancellation_type) {
+            if (auto alive = weak.lock()) {
+              alive->cancelled = true;
+              alive->Cancel(1, "cancelled by its caller");
+            }
+          });
+        }
+        call->waiter = std::make_unique<WaiterOf<decltype(handler)>>(std::move(handler));
+        start();
+      },
+      asio::use_awaitable, std::move(call), std::move(start));
+}
+
+// A request with its prefix.
+std::string Framed(absl::string_view request) {
+  std::string framed;
+  framed.reserve(wire::kPrefixBytes + request.size());
+  framed.resize(wire::kPrefixBytes);
+  wire::PutPrefix(framed.data(), request.size());
+  framed.append(request.data(), request.size());
+  return framed;
+}
+
+// What HTTP/2 cannot carry must not get as far as the connection, which would break for it.
 absl::Status CheckMetadata(const RawCall& call) {
   for (const auto& [name, value] : call.metadata) {
     bool good = !name.empty() && name.front() != ':';
@@ -144,12 +141,6 @@ asio::awaitable<R> WithoutThrowing(asio::awaitable<R> body) {
   co_return result;
 }
 
-void SetDeadline(grpc::ClientContext& context, Clock::time_point deadline) {
-  if (deadline == Clock::time_point::max()) return;
-  context.set_deadline(std::chrono::system_clock::now() +
-                       std::chrono::duration_cast<std::chrono::system_clock::duration>(deadline - Clock::now()));
-}
-
 }  // namespace client_internal
 
 namespace cin = client_internal;
@@ -158,10 +149,19 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl> {
   Async<std::string> Unary(RawCall call);
   Async<> Stream(RawCall call, std::function<Async<>(std::string)> on_message);
 
+  // The connections of the loop that this is called on.
+  std::shared_ptr<wire::Channel> ChannelOf(const asio::any_io_executor& executor);
+
+  ClientOptions options;
   std::string peer;
-  std::shared_ptr<grpc::Channel> channel;
-  std::unique_ptr<grpc::GenericStub> stub;
+  std::shared_ptr<wire::TlsFiles> files;
   std::mutex mutex;
+  struct OfLoop {
+    asio::execution_context* context;
+    asio::any_io_executor executor;
+    std::shared_ptr<wire::Channel> channel;
+  };
+  std::vector<OfLoop> channels;
   double budget = cin::kBudgetMax;
   obs::Counter retries =
       obs::MakeCounter("crm_rpc_client_retries_total", "Calls that were sent again after UNAVAILABLE");
@@ -182,32 +182,29 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl> {
 Client::Client(ClientOptions options) : impl_(std::make_shared<Impl>()) {
   wire::RouteLog();
   impl_->peer = options.peer.empty() ? options.address : options.peer;
-  grpc::ChannelArguments args;
-  args.SetMaxReceiveMessageSize(kReplyBytesMax);
-  args.SetInt(GRPC_ARG_MAX_METADATA_SIZE, wire::kMetadataBytesMax);
-  // The server takes one ping per 30 s (rpc/server.cc): ours must be clearly rarer.
-  args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
-  args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
-  args.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  // A restarted neighbour is found again at once, not after gRPC's usual second and more.
-  args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2'000);  // also the time for one connection attempt
-  args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
-  // Only what no server has begun, e.g. because its connection was just being closed; the rest is for UnaryRaw, which
-  // knows what may be repeated.
-  args.SetInt(GRPC_ARG_ENABLE_RETRIES, 1);
-  args.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
-  args.SetServiceConfigJSON(R"({"loadBalancingConfig":[{"round_robin":{}}]})");
-  // A connection of its own: a cancelled or slow neighbour's flow control is then nobody else's.
-  args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  impl_->channel = grpc::CreateCustomChannel(
-      options.address, wire::ChannelCredentials(options.ca_file, options.cert_file, options.key_file, options.peer),
-      args);
-  impl_->stub = std::make_unique<grpc::GenericStub>(impl_->channel);
+  impl_->files = std::make_shared<wire::TlsFiles>(options.ca_file, options.cert_file, options.key_file, /*server=*/false);
+  impl_->options = std::move(options);
 }
 
-Client::~Client() = default;
+Client::~Client() {
+  std::lock_guard lock(impl_->mutex);
+  for (auto& of : impl_->channels) {
+    asio::post(of.executor, [channel = std::move(of.channel)] { channel->Close(); });
+  }
+  impl_->channels.clear();
+}
+
+std::shared_ptr<wire::Channel> Client::Impl::ChannelOf(const asio::any_io_executor& executor) {
+  asio::execution_context* context = &asio::query(executor, asio::execution::context);
+  std::lock_guard lock(mutex);
+  for (const auto& of : channels) {
+    if (of.context == context) return of.channel;
+  }
+  channels.push_back(
+      {context, executor,
+       std::make_shared<wire::Channel>(executor, wire::ChannelOptions{options.address, options.peer}, files)});
+  return channels.back().channel;
+}
 
 std::vector<std::pair<std::string, std::string>> Client::MetadataOf(const Call& call) {
   std::vector<std::pair<std::string, std::string>> metadata;
@@ -257,32 +254,31 @@ Async<std::string> Client::Impl::Unary(RawCall call) {
   CRM_CO_TRY(cin::CheckMetadata(call));
   const auto deadline =
       call.deadline == cin::Clock::time_point::max() ? cin::Clock::now() + kUnaryTimeMax : call.deadline;
-  const std::string path = cin::PathOf(call.method);
   auto pause = cin::kBackoff;
+  const auto executor = co_await asio::this_coro::executor;
+  const auto channel = impl->ChannelOf(executor);
+  int unbegun = 0;
   for (int attempt = 1;; ++attempt) {
     if (cin::Clock::now() >= deadline) co_return cin::TooLate();
-    auto state = std::make_shared<cin::UnaryState>();
-    state->request = wire::ToBuffer(call.request);
-    for (const auto& [name, value] : call.metadata) state->context.AddMetadata(name, value);
-    cin::SetDeadline(state->context, deadline);
-    const grpc::Status status = co_await WaitFor<grpc::Status>([&](auto done, auto slot) {
-      if (slot.is_connected()) {
-        slot.assign([state](asio::cancellation_type) {
-          state->cancelled = true;
-          state->context.TryCancel();
-        });
-      }
-      state->done = done;
-      state->queue->Post([impl, state, path] {
-        state->held = state;
-        state->reader = impl->stub->PrepareUnaryCall(&state->context, path, state->request, state->queue->get());
-        state->reader->StartCall();
-        state->reader->Finish(&state->response, &state->status, static_cast<wire::Event*>(state.get()));
-      });
-    });
-    if (status.ok()) {
+    auto state = std::make_shared<cin::Waited>();
+    state->path = cin::PathOf(call.method);
+    state->metadata = &call.metadata;
+    state->request = cin::Framed(call.request);
+    state->deadline = deadline;
+    state->reply_bytes_max = kReplyBytesMax;
+    // What is captured is plain pointers: g++ 12 destroys a temporary lambda of a co_await twice.
+    auto start = [c = channel.get(), s = &state] { c->Start(*s); };
+    co_await cin::Wait(state, start);
+    const wire::WireStatus& status = state->status;
+    // What the service has not begun, because its connection was just being closed, goes another way.
+    if (state->unbegun && !state->cancelled && unbegun++ < cin::kUnbegunMax) {
+      --attempt;
+      continue;
+    }
+    if (status.code == 0) {
+      if (!state->has_message()) co_return absl::InternalError("the answer has no message");
       impl->Succeeded();
-      co_return wire::ToString(state->response);
+      co_return state->TakeMessage();
     }
     absl::Status error = cin::Translated(status, impl->peer, state->cancelled);
     if (!absl::IsUnavailable(error) || ReasonOf(error) == type::v1::ERROR_REASON_OVERLOADED) co_return error;
@@ -316,46 +312,42 @@ Async<> Client::StreamRaw(RawCall call, std::function<Async<>(std::string)> on_m
 Async<> Client::Impl::Stream(RawCall call, std::function<Async<>(std::string)> on_message) {
   auto impl = shared_from_this();
   CRM_CO_TRY(cin::CheckMetadata(call));
-  auto stream = std::make_shared<cin::StreamState>();
-  stream->owner = impl;
-  stream->stub = impl->stub.get();
+  const auto executor = co_await asio::this_coro::executor;
+  const auto channel = impl->ChannelOf(executor);
+  auto stream = std::make_shared<cin::Waited>();
+  stream->each = true;
   stream->path = cin::PathOf(call.method);
-  stream->request = wire::ToBuffer(call.request);
-  for (const auto& [name, value] : call.metadata) stream->context.AddMetadata(name, value);
-  cin::SetDeadline(stream->context, call.deadline);
+  stream->kept = std::move(call.metadata);
+  stream->metadata = &stream->kept;
+  stream->request = cin::Framed(call.request);
+  stream->deadline = call.deadline;
+  stream->reply_bytes_max = kReplyBytesMax;
   // Ends the call also when this coroutine is destroyed while it waits.
   struct Guard {
-    std::shared_ptr<cin::StreamState> stream;
+    std::shared_ptr<cin::Waited> stream;
     ~Guard() {
-      if (stream) stream->context.TryCancel();
+      stream->waiter.reset();
+      stream->Cancel(1, "its reader has gone");
     }
   };
   Guard guard{stream};
-  // What is captured below is plain pointers: g++ 12 destroys a temporary lambda of a co_await twice.
-  bool more = co_await stream->Do([s = stream.get()](void* tag) {
-    s->wire = s->stub->PrepareCall(&s->context, s->path, s->queue->get());
-    s->wire->StartCall(tag);
-  });
-  if (more) {
-    more = co_await stream->Do(
-        [s = stream.get()](void* tag) { s->wire->WriteLast(s->request, grpc::WriteOptions(), tag); });
-  }
+  auto start = [c = channel.get(), s = &stream] { c->Start(*s); };
+  co_await cin::Wait(stream, start);
   absl::Status own;
-  while (more) {
-    more = co_await stream->Do([s = stream.get()](void* tag) { s->wire->Read(&s->response, tag); });
-    if (!more) break;
-    own = co_await on_message(wire::ToString(stream->response));
-    if (!own.ok()) {
-      stream->context.TryCancel();
+  for (;;) {
+    if (stream->has_message()) {
+      own = co_await on_message(stream->TakeMessage());
+      if (!own.ok()) break;
+    } else if (stream->ended) {
       break;
+    } else {
+      auto nothing = [] {};
+      co_await cin::Wait(stream, nothing);
     }
   }
-  co_await stream->Do([s = stream.get()](void* tag) { s->wire->Finish(&s->status, tag); });
-  guard.stream = nullptr;
-  const grpc::Status& status = stream->status;
   if (!own.ok()) co_return own;
-  if (status.ok()) co_return absl::OkStatus();
-  co_return cin::Translated(status, impl->peer, stream->cancelled);
+  if (stream->status.code == 0) co_return absl::OkStatus();
+  co_return cin::Translated(stream->status, impl->peer, stream->cancelled);
 }
 
 }  // namespace crm::rpc

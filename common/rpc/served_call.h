@@ -1,155 +1,114 @@
-// A call that has come in, as the wire has it. Everything happens on the queue's thread; who handles the call need not be
-// there. Not for others than server.cc.
+// The server's side of the wire: connections that calls come in by. Everything happens on the connection's loop, the call's
+// handler too. Not for others than server.cc.
 #pragma once
 
-#include <grpc/grpc_security_constants.h>
-#include <grpcpp/generic/async_generic_service.h>
-#include <grpcpp/security/auth_context.h>
-
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
+#include <string>
 #include <utility>
 
-#include "common/rpc/queue.h"
+#include "common/rpc/link.h"
+#include "common/rpc/wire.h"
 
 namespace crm::rpc::wire {
 
-// What a call's wire tells; on the queue's thread.
+class ServerLink;
+
+// What a call's wire tells.
 class Listener {
  public:
   virtual ~Listener() = default;
-  virtual void OnReadDone(bool ok) = 0;
-  virtual void OnWriteDone(bool ok) = 0;
-  // The caller has gone, or its deadline has passed. Not after the answer.
+  // Messages of a stream have been handed to the transport, as far as the caller's window lets them.
+  virtual void OnWritten() = 0;
+  // The caller has gone, and whatever was not sent to it yet is lost. Not after the answer has been sent.
   virtual void OnCancel() = 0;
 };
 
-// One call as the wire has it. Operations may be started from any thread; one of a kind at a time, none after the last
-// write and the finish.
+// A call that has come in. After it has ended (answered, cancelled, connection lost), what is written goes nowhere.
 class ServedCall final : public std::enable_shared_from_this<ServedCall> {
  public:
-  class Door;
+  explicit ServedCall(ServerLink* link, int32_t stream) : link_(link), stream_(stream) {}
 
-  explicit ServedCall(std::shared_ptr<Door> door) : door_(std::move(door)) {}
+  // ---- what was asked ----
+  std::string path;  // "/crm.contact.v1.ContactService/GetContact"
+  Headers headers;
+  Clock::time_point started = Clock::now();
+  // One message, without its prefix; empty if none came.
+  absl::string_view message() const;
+  enum class Body { kMessage, kNone, kTooLarge, kCompressed, kBroken } body = Body::kNone;
+  void DropMessage();  // gives its memory back
 
-  grpc::GenericServerContext context;
+  const asio::any_io_executor& executor() const { return executor_; }
+  bool tls() const { return tls_; }
+  const std::string& peer() const { return peer_; }  // the common name of its certificate
 
+  // ---- the answer ----
   void Listen(std::shared_ptr<Listener> listener) { listener_ = std::move(listener); }
-  bool tls() const {
-    for (const auto& type : context.auth_context()->FindPropertyValues(GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME)) {
-      if (type == GRPC_TLS_TRANSPORT_SECURITY_TYPE || type == GRPC_SSL_TRANSPORT_SECURITY_TYPE) return true;
-    }
-    return false;
-  }
-
-  void Read(grpc::ByteBuffer* into) {
-    Start(read_, [this, into] { stream_.Read(into, read_.tag()); });
-  }
-  void Write(const grpc::ByteBuffer* bytes) {
-    Start(written_, [this, bytes] { stream_.Write(*bytes, written_.tag()); });
-  }
-  void WriteAndFinish(const grpc::ByteBuffer* bytes) {
-    Start(finished_, [this, bytes] {
-      finishing_ = true;
-      stream_.WriteAndFinish(*bytes, grpc::WriteOptions(), grpc::Status::OK, finished_.tag());
-    });
-  }
-  void Finish(grpc::Status status) {
-    Start(finished_, [this, status = std::move(status)] {
-      finishing_ = true;
-      stream_.Finish(status, finished_.tag());
-    });
-  }
+  // Memory for a message of that size and its prefix; the place of the message is answered.
+  static char* Reserve(std::string& framed, size_t size);
+  // Sends a message and its prefix, as Reserve made it; OnWritten follows.
+  void Write(std::string framed);
+  void WriteAndFinish(std::string framed);
+  void Finish(const WireStatus& status);
 
  private:
-  // Keeps the call while its operation is under way.
-  struct Operation final : Event {
-    explicit Operation(void (ServedCall::*t)(bool)) : then(t) {}
-    void Happened(bool ok) override {
-      auto call = std::move(held);
-      (call.get()->*then)(ok);
-    }
-    void* tag() { return static_cast<Event*>(this); }
-    void (ServedCall::*const then)(bool);
-    std::shared_ptr<ServedCall> held;
-  };
-  template <typename Work>
-  void Start(Operation& operation, Work work) {
-    door_->queue->Post([this, self = shared_from_this(), &operation, work = std::move(work)] {
-      operation.held = self;
-      work();
-    });
-  }
+  friend class ServerLink;
+  static ssize_t Pull(nghttp2_session* session, int32_t stream, uint8_t* into, size_t size, uint32_t* flags,
+                      nghttp2_data_source* source, void*);
+  void Complete();
+  void Begin();  // the answer's headers
+  void Kick();
 
-  void Accepted(bool ok);
-  void Ended(bool) {
-    if (context.IsCancelled() && !finishing_ && listener_) listener_->OnCancel();
-  }
-  void ReadDone(bool ok) { listener_->OnReadDone(ok); }
-  void WriteDone(bool ok) { listener_->OnWriteDone(ok); }
-  void Finished(bool) { listener_.reset(); }
-
-  const std::shared_ptr<Door> door_;
-  grpc::GenericServerAsyncReaderWriter stream_{&context};
-  Operation accepted_{&ServedCall::Accepted}, ended_{&ServedCall::Ended}, read_{&ServedCall::ReadDone},
-      written_{&ServedCall::WriteDone}, finished_{&ServedCall::Finished};
+  ServerLink* link_;  // null: ended
+  const int32_t stream_;
+  asio::any_io_executor executor_;
+  bool tls_ = false;
+  std::string peer_;
+  std::shared_ptr<ServedCall> self_;  // until it has ended
   std::shared_ptr<Listener> listener_;
-  bool finishing_ = false;
+  bool http_ok_ = false, fits_ = true, complete_ = false;
+  std::string request_;
+  std::string reply_;
+  size_t sent_ = 0;  // of reply_
+  bool begun_ = false, deferred_ = false, finishing_ = false, over_ = false;
+  WireStatus status_;
 };
 
-// Where calls come in.
-class ServedCall::Door final : public std::enable_shared_from_this<Door> {
+struct ServerLinkOptions {
+  std::chrono::milliseconds age_max{300'000};
+  std::chrono::milliseconds grace{30'000};
+  size_t request_bytes_max = 4 << 20;
+};
+
+class ServerLink final : public Link {
  public:
-  // `take` is given each call, on the queue's thread, and sets its listener.
-  Door(std::shared_ptr<Queue> q, grpc::AsyncGenericService* service,
-       std::function<void(std::shared_ptr<ServedCall>)> take)
-      : queue(std::move(q)), service_(service), take_(std::move(take)) {}
+  using Take = std::function<void(std::shared_ptr<ServedCall>)>;
+  // `gone` is called when it has ended.
+  ServerLink(tcp::socket socket, std::shared_ptr<SSL_CTX> context, const ServerLinkOptions& options, Take take,
+             std::function<void(ServerLink*)> gone);
 
-  // Asks for `ahead` calls, and for one more with each that has come.
-  void Open(int ahead) {
-    waiting_ = ahead;
-    queue->Post([this, self = shared_from_this(), ahead] {
-      for (int i = 0; i < ahead; ++i) Ask();
-    });
-  }
-  // Blocks until gRPC asks for nothing more. After the server's Shutdown and before it is destroyed.
-  void WaitClosed() {
-    std::unique_lock lock(mutex_);
-    closed_.wait(lock, [this] { return waiting_ == 0; });
-  }
+  // Cancels what is still under way and ends.
+  void Cut() { End("the server is being stopped"); }
 
-  const std::shared_ptr<Queue> queue;
+ protected:
+  bool Opened() override;
+  void AfterRead() override;
+  void Ended(const std::string& why) override;
+  Clock::time_point Tick(Clock::time_point now) override;
 
  private:
   friend class ServedCall;
-  void Ask() {
-    auto call = std::make_shared<ServedCall>(shared_from_this());
-    call->accepted_.held = call->ended_.held = call;
-    call->context.AsyncNotifyWhenDone(call->ended_.tag());
-    auto* completions = static_cast<grpc::ServerCompletionQueue*>(queue->get());
-    service_->RequestCall(&call->context, &call->stream_, completions, completions, call->accepted_.tag());
-  }
-  void Close() {
-    std::lock_guard lock(mutex_);
-    if (--waiting_ == 0) closed_.notify_all();
-  }
+  struct Callbacks;
+  void Arrived(ServedCall& call);
 
-  grpc::AsyncGenericService* const service_;
-  const std::function<void(std::shared_ptr<ServedCall>)> take_;
-  std::mutex mutex_;
-  std::condition_variable closed_;
-  int waiting_ = 0;
+  const ServerLinkOptions options_;
+  const Take take_;
+  const std::function<void(ServerLink*)> gone_;
+  Clock::time_point leave_at_, end_at_ = Clock::time_point::max();
+  std::string peer_;
+  std::vector<std::shared_ptr<ServedCall>> arrived_;
+  std::vector<ServedCall*> open_calls_;
+  size_t buffered_ = 0;  // of requests that are not complete yet
 };
-
-inline void ServedCall::Accepted(bool ok) {
-  if (!ok) {
-    ended_.held.reset();  // the server is shut down: the call never began, so it does not end
-    return door_->Close();
-  }
-  door_->Ask();
-  door_->take_(shared_from_this());
-}
 
 }  // namespace crm::rpc::wire

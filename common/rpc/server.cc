@@ -11,17 +11,17 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-#include <grpcpp/generic/async_generic_service.h>
-#include <grpcpp/security/auth_context.h>
-#include <grpcpp/server.h>
-#include <grpcpp/server_builder.h>
-#include <grpcpp/support/proto_buffer_reader.h>
 
 #include <array>
 #include <atomic>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <condition_variable>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -46,12 +46,12 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::MethodDescriptor;
 
-// Calls that gRPC may hand over before we ask for the next.
-constexpr int kAcceptAhead = 64;
-constexpr int kHealthBytesMax = 4096;  // where nothing else is served
+constexpr size_t kHealthBytesMax = 4096;  // where nothing else is served
+// Connections at once: each neighbour's loops have one each, and whoever brings no certificate gets no further than TLS.
+constexpr size_t kLinksMax = 4096;
+// How long connections may take to say goodbye when the server ends.
+constexpr auto kGoodbyeMax = std::chrono::seconds(1);
 constexpr char kHealthCheck[] = "/grpc.health.v1.Health/Check";
-// gRPC itself stops reading here; up to kRequestBytesMax + this, the answer can say why.
-constexpr int kRequestSlack = 1 << 20;
 // Late answers are noticed this exactly.
 constexpr auto kSweepEvery = std::chrono::milliseconds(50);
 // When to come back after OVERLOADED: long enough for the queue to empty.
@@ -233,8 +233,7 @@ struct Core {
   obs::Counter shed = obs::MakeCounter("crm_rpc_shed_total", "Calls refused because too many were under way");
 };
 
-// One call. The queue's thread delivers the request and what became of writes; everything else happens on the shard's
-// loop.
+// One call. Everything happens on its connection's loop, which is the shard's.
 class Reactor final : public wire::Listener, public std::enable_shared_from_this<Reactor> {
  public:
   Reactor(std::shared_ptr<Core> core, std::shared_ptr<wire::ServedCall> wire, const Method& method)
@@ -243,10 +242,13 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
     if (counted_ != nullptr) counted_->fetch_sub(1, std::memory_order_acq_rel);
   }
 
-  // Reads the request, or refuses the call. `counted` is lowered when the call and its handler have ended.
+  // Runs the handler. `counted` is lowered when the call and its handler have ended.
   void Begin(std::atomic<int>* counted) {
     counted_ = counted;
-    wire_->Read(&request_);
+    for (const auto& shard : core_->shards) {
+      if (shard->executor == wire_->executor()) shard_ = shard.get();
+    }
+    asio::co_spawn(wire_->executor(), Run(shared_from_this()), asio::detached);
   }
   void Refuse(const absl::Status& status) { Answer(status); }
 
@@ -255,34 +257,19 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
     if (!method_.streams && now >= call_.deadline && !answered_) Answer(DeadlineOver());
   }
 
-  void OnReadDone(bool ok) override {
-    if (!ok) {
-      Answer(cancelled_ ? absl::CancelledError("the caller has gone")
-                        : Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_BODY_INVALID,
-                                absl::StrCat("The request's message did not arrive: none was sent, or one far above ",
-                                             kRequestBytesMax, " bytes.")));
-      return;
-    }
-    shard_ = core_->shards[core_->next_shard.fetch_add(1, std::memory_order_relaxed) % core_->shards.size()].get();
-    asio::co_spawn(shard_->executor, Run(shared_from_this()), asio::detached);
-  }
-
-  void OnWriteDone(bool ok) override {
-    std::function<void(bool)> done;
-    done.swap(write_done_);
-    if (done) done(ok);
+  void OnWritten() override {
+    if (auto told = std::move(written_)) asio::post(wire_->executor(), [told] { told->cancel(); });
   }
 
   void OnCancel() override {
-    cancelled_.store(true, std::memory_order_release);
-    // A unary call's answer is dropped now; its handler goes on, so that nothing stays half done. Before the request is
-    // read there is no shard; OnReadDone says so then.
-    std::lock_guard lock(cancel_mutex_);
-    if (running_ && !method_.streams) {
-      asio::post(shard_->executor, [self = shared_from_this()] {
+    cancelled_ = true;
+    // A unary call's answer is dropped now; its handler goes on, so that nothing stays half done.
+    if (!method_.streams && !answered_) {
+      asio::post(wire_->executor(), [self = shared_from_this()] {
         if (!self->answered_) self->Answer(absl::CancelledError("the caller has gone"));
       });
     }
+    OnWritten();
   }
 
  private:
@@ -290,10 +277,6 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
     Shard& shard = *self->shard_;
     self->place_ = shard.calls.insert(shard.calls.end(), self.get());
     shard.Arm();
-    {
-      std::lock_guard lock(self->cancel_mutex_);
-      self->running_ = true;
-    }
     absl::Status status;
     try {
       status = co_await self->Handle();
@@ -311,42 +294,33 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
     }
   }
 
-  grpc::string_ref Header(const char* name) const {
-    auto it = wire_->context.client_metadata().find(name);
-    return it == wire_->context.client_metadata().end() ? grpc::string_ref() : it->second;
-  }
-  static absl::string_view View(grpc::string_ref text) { return absl::string_view(text.data(), text.size()); }
+  // Lives as long as the call's wire, which this holds.
+  absl::string_view Header(const char* name) const { return wire_->headers.Find(name); }
 
   // Who, until when, in which language: everything but the request itself.
   void FillCall() {
     call_.method = method_.full_name;
     call_.start = absl::Now();
-    const absl::string_view request_id = View(Header(kRequestIdMetadata));
+    const absl::string_view request_id = Header(kRequestIdMetadata);
     call_.request_id = IsKey(request_id) ? std::string(request_id) : NewUuid(call_.start).ToString();
-    call_.traceparent = obs::ChildTraceparent(View(Header(kTraceparentMetadata)));
-    // Copied: once the call has been answered (late, or cancelled), gRPC's memory is gone while the handler goes on.
-    authorization_ = std::string(View(Header(kAuthorizationMetadata)));
-    key_ = std::string(View(Header(kIdempotencyKeyMetadata)));
+    call_.traceparent = obs::ChildTraceparent(Header(kTraceparentMetadata));
+    authorization_ = Header(kAuthorizationMetadata);
 
-    const auto asked = wire_->context.deadline();
-    const bool none = asked == std::chrono::system_clock::time_point::max();
-    // What gRPC gives as "no deadline" is not always max(): far in the future is none as well.
-    const auto left = none ? Clock::duration::max()
-                           : std::chrono::duration_cast<Clock::duration>(asked - std::chrono::system_clock::now());
-    const bool unlimited = none || left > std::chrono::hours(24 * 365);
+    const auto left = wire::ParseTimeout(Header("grpc-timeout"));
+    const bool unlimited = !left || *left > std::chrono::hours(24 * 365);
     if (method_.streams) {
-      call_.deadline = unlimited ? Clock::time_point::max() : Clock::now() + left;
+      call_.deadline = unlimited ? Clock::time_point::max() : started_ + *left;
     } else {
       call_.deadline = started_ + (unlimited ? Clock::duration(core_->options.deadline_default)
-                                             : std::min<Clock::duration>(left + (Clock::now() - started_),
-                                                                         core_->options.deadline_max));
+                                             : std::min<Clock::duration>(*left, core_->options.deadline_max));
     }
   }
 
   // Sets principal, language and zone.
   Async<> Identify() {
-    std::string language = LanguageOf(View(Header(kLanguageMetadata)));
-    std::string zone = IsZone(View(Header(kTimeZoneMetadata))) ? std::string(View(Header(kTimeZoneMetadata))) : "";
+    std::string language = LanguageOf(Header(kLanguageMetadata));
+    const absl::string_view asked_zone = Header(kTimeZoneMetadata);
+    std::string zone = IsZone(asked_zone) ? std::string(asked_zone) : "";
     if (!authorization_.empty()) {
       CRM_CO_TRY(co_await IdentifyByToken(language, zone));
     } else if (Header(kAnonymousMetadata).empty()) {
@@ -365,7 +339,7 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
       co_return Error(absl::StatusCode::kUnauthenticated, type::v1::ERROR_REASON_TOKEN_INVALID,
                       "The header Authorization is not of the form `Bearer <token>`.");
     }
-    std::string token = authorization_.substr(7);
+    std::string token(authorization_.substr(7));
     std::shared_ptr<const Identity> identity = core_->authenticator.Kept(token, call_.start);
     if (identity == nullptr) {
       auto answer = co_await core_->authenticator.Resolve(std::move(token), call_.start);
@@ -386,15 +360,14 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
   }
 
   absl::Status IdentifyByCertificate() {
-    const auto names = wire_->context.auth_context()->FindPropertyValues("x509_common_name");
-    if (names.size() != 1 || names[0].empty()) return absl::OkStatus();  // stays anonymous
-    if (View(names[0]) == kEdgeCertificate) return absl::OkStatus();     // speaks for others, never for itself
+    if (wire_->peer().empty()) return absl::OkStatus();              // stays anonymous
+    if (wire_->peer() == kEdgeCertificate) return absl::OkStatus();  // speaks for others, never for itself
     call_.principal.kind = Principal::Kind::kService;
-    call_.principal.user_id = absl::StrCat("service_", View(names[0]));
-    const absl::string_view tenant = View(Header(kTenantMetadata));
+    call_.principal.user_id = absl::StrCat("service_", wire_->peer());
+    const absl::string_view tenant = Header(kTenantMetadata);
     if (tenant.empty()) return absl::OkStatus();
     CRM_TRY(call_.principal.tenant, ParseId(tenant, "tenant", kTenantMetadata));
-    const absl::string_view cause = View(Header(kCauseMetadata));
+    const absl::string_view cause = Header(kCauseMetadata);
     if (!cause.empty()) {
       CRM_TRY(call_.cause, CauseOf(cause));
     }
@@ -414,13 +387,23 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
   }
 
   absl::Status Parse(Message& message) {
-    if (request_.Length() > static_cast<size_t>(kRequestBytesMax)) return TooLarge();
-    grpc::ProtoBufferReader reader(&request_);
-    if (!reader.status().ok() || !message.ParseFromZeroCopyStream(&reader)) {
-      return Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_BODY_INVALID,
-                   absl::StrCat("The request is no ", message.GetTypeName(), ", or a text in it is not UTF-8."));
+    using Body = wire::ServedCall::Body;
+    const absl::string_view bytes = wire_->message();
+    switch (wire_->body) {
+      case Body::kTooLarge:
+        return TooLarge();
+      case Body::kCompressed:
+        return Error(absl::StatusCode::kUnimplemented, type::v1::ERROR_REASON_BODY_INVALID,
+                     "The request's message is compressed. Send it as it is.");
+      case Body::kMessage:
+        if (message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) break;
+        return Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_BODY_INVALID,
+                     absl::StrCat("The request is no ", message.GetTypeName(), ", or a text in it is not UTF-8."));
+      default:
+        return Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_BODY_INVALID,
+                     "The request's message did not arrive: there must be one, in full.");
     }
-    request_.Clear();
+    wire_->DropMessage();
     return absl::OkStatus();
   }
 
@@ -435,7 +418,7 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
       if (!call_.idempotency_key.empty()) where = "request_id";
       reflection->ClearField(&message, method_.request_id);
     }
-    if (call_.idempotency_key.empty()) call_.idempotency_key = key_;
+    if (call_.idempotency_key.empty()) call_.idempotency_key = std::string(Header(kIdempotencyKeyMetadata));
     if (call_.idempotency_key.empty()) {
       call_.idempotency_key = NewUuid(call_.start).ToString();
     } else if (!IsKey(call_.idempotency_key)) {
@@ -457,7 +440,7 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
 
   Async<> Handle() {
     FillCall();
-    if (cancelled_.load(std::memory_order_acquire)) co_return absl::CancelledError("the caller has gone");
+    if (cancelled_) co_return absl::CancelledError("the caller has gone");
     if (Clock::now() >= call_.deadline) co_return DeadlineOver();
     CRM_CO_TRY(co_await Identify());
     if (answered_) co_return absl::CancelledError("answered while rights were looked up");
@@ -506,29 +489,25 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
                    absl::StrCat("The answer is larger than ", kReplyBytesMax, " bytes. Ask for less at once."),
                    {{"limit", absl::StrCat(kReplyBytesMax)}});
     }
-    grpc::Slice slice(size);
-    message.SerializeWithCachedSizesToArray(const_cast<uint8_t*>(slice.begin()));
-    reply_ = grpc::ByteBuffer(&slice, 1);
+    message.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(wire::ServedCall::Reserve(reply_, size)));
     return absl::OkStatus();
   }
 
   bool Gone() const {
-    return cancelled_.load(std::memory_order_acquire) || core_->draining.load(std::memory_order_acquire);
+    return cancelled_ || core_->draining.load(std::memory_order_acquire);
   }
 
   Async<> Send(const Message& message) {
-    if (cancelled_.load(std::memory_order_acquire)) co_return absl::CancelledError("the caller has gone");
+    if (cancelled_) co_return absl::CancelledError("the caller has gone");
     if (core_->draining.load(std::memory_order_acquire)) co_return Draining();
     CRM_CO_TRY(Fill(message));
-    const bool ok = co_await WaitFor<bool>([this](auto done, auto) {
-      write_done_ = done;
-      wire_->Write(&reply_);
-    });
-    reply_.Clear();
-    if (!ok) {
-      cancelled_.store(true, std::memory_order_release);  // OnCancel may be a moment later
-      co_return absl::CancelledError("the caller has gone");
-    }
+    // A timer that never runs out: whoever has the news cancels it.
+    auto written = std::make_shared<asio::steady_timer>(wire_->executor(), asio::steady_timer::time_point::max());
+    written_ = written;
+    wire_->Write(std::move(reply_));
+    reply_.clear();
+    co_await written->async_wait(asio::as_tuple(asio::use_awaitable));
+    if (cancelled_) co_return absl::CancelledError("the caller has gone");
     co_return absl::OkStatus();
   }
 
@@ -537,7 +516,7 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
              {{"code", CodeName(status.code())}, {"error", status.message()}});
   }
 
-  // The one answer. On the loop; or on the queue's thread before the loop knows of the call.
+  // The one answer.
   void Answer(absl::Status status) {
     answered_ = true;
     if (method_.streams && status.ok() && core_->draining.load(std::memory_order_acquire) && !cancelled_) {
@@ -565,7 +544,7 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
                {{"code", code}, {"ms", ms}, {"actor", call_.principal.user_id}, {"reason", reason}});
     }
     if (out.ok() && !method_.streams) {
-      wire_->WriteAndFinish(&reply_);
+      wire_->WriteAndFinish(std::move(reply_));
     } else {
       wire_->Finish(wire::ToWire(out));
     }
@@ -578,18 +557,16 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
   const Method& method_;
   const Clock::time_point started_;
   std::atomic<int>* counted_ = nullptr;
-  grpc::ByteBuffer request_, reply_;
+  std::string reply_;  // with its prefix
   std::unique_ptr<Message> message_;
   std::unique_ptr<Message> kept_;  // the first answer to a repeated write
-  std::string authorization_, key_;
+  absl::string_view authorization_;
   Call call_;
   Shard* shard_ = nullptr;
   std::list<Reactor*>::iterator place_;
-  std::atomic<bool> cancelled_{false};
-  std::mutex cancel_mutex_;
-  bool running_ = false;
+  bool cancelled_ = false;
   bool answered_ = false;
-  std::function<void(bool)> write_done_;
+  std::shared_ptr<asio::steady_timer> written_;  // of the message that is being sent
 };
 
 void Shard::Arm() {
@@ -610,34 +587,19 @@ void Shard::Sweep() {
 
 // grpc.health.v1.Health.Check, https://github.com/grpc/grpc/blob/master/doc/health-checking.md, for the process as a
 // whole: the service named "".
-class HealthCall final : public wire::Listener {
- public:
-  HealthCall(std::shared_ptr<Core> core, std::shared_ptr<wire::ServedCall> wire)
-      : core_(std::move(core)), wire_(std::move(wire)) {}
-  void Begin() { wire_->Read(&request_); }
+void AnswerHealth(const Core& core, wire::ServedCall& call) {
+  // HealthCheckRequest has one field, the service's name.
+  if (!call.message().empty()) return call.Finish({5, "ask for the service named \"\"", ""});
+  // HealthCheckResponse.status: SERVING or NOT_SERVING.
+  const char bytes[] = {0x08, core.serving.load() ? '\x01' : '\x02'};
+  std::string framed;
+  std::copy(std::begin(bytes), std::end(bytes), wire::ServedCall::Reserve(framed, sizeof bytes));
+  call.WriteAndFinish(std::move(framed));
+}
 
-  void OnReadDone(bool ok) override {
-    // HealthCheckRequest has one field, the service's name.
-    if (!ok || request_.Length() != 0) {
-      return wire_->Finish(grpc::Status(grpc::StatusCode::NOT_FOUND, "ask for the service named \"\""));
-    }
-    // HealthCheckResponse.status: SERVING or NOT_SERVING.
-    const char bytes[] = {0x08, core_->serving.load() ? '\x01' : '\x02'};
-    reply_ = wire::ToBuffer(absl::string_view(bytes, sizeof bytes));
-    wire_->WriteAndFinish(&reply_);
-  }
-  void OnWriteDone(bool) override {}
-  void OnCancel() override {}
-
- private:
-  const std::shared_ptr<Core> core_;
-  const std::shared_ptr<wire::ServedCall> wire_;
-  grpc::ByteBuffer request_, reply_;
-};
-
-// A call has arrived. On the queue's thread.
+// A call has arrived in full.
 void Take(const std::shared_ptr<Core>& core, std::shared_ptr<wire::ServedCall> wire) {
-  const std::string& path = wire->context.method();
+  const std::string& path = wire->path;
   const auto refuse = [&](const Method& method, const absl::Status& status) {
     auto reactor = std::make_shared<Reactor>(core, wire, method);
     wire->Listen(reactor);
@@ -646,9 +608,7 @@ void Take(const std::shared_ptr<Core>& core, std::shared_ptr<wire::ServedCall> w
   // Whoever comes without TLS came by the health port, where nothing else is served.
   if (!wire->tls()) {
     if (path != kHealthCheck) return refuse(core->unknown, NoSuchMethod(path));
-    auto call = std::make_shared<HealthCall>(core, wire);
-    wire->Listen(call);
-    return call->Begin();
+    return AnswerHealth(*core, *wire);
   }
   auto found = core->methods.find(path);
   if (found == core->methods.end()) return refuse(core->unknown, NoSuchMethod(path));
@@ -670,18 +630,121 @@ void Take(const std::shared_ptr<Core>& core, std::shared_ptr<wire::ServedCall> w
 
 namespace sin = server_internal;
 
-struct Server::Impl {
+// The sockets that calls come in by. Accepts on the first loop, serves on all by turns.
+struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   std::shared_ptr<sin::Core> core;
-  grpc::AsyncGenericService generic;
-  std::unique_ptr<grpc::Server> server;
-  std::shared_ptr<wire::ServedCall::Door> door;
+  std::vector<asio::any_io_executor> loops;
+  std::shared_ptr<wire::TlsFiles> files;
+  std::unique_ptr<wire::tcp::acceptor> acceptor, health_acceptor;  // on the first loop only, once they accept
   int port = 0, health_port = 0;
   bool drained = false;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<std::shared_ptr<wire::ServerLink>> links;
+  int accepting = 0;
+  bool closed = false;
+
+  absl::Status Listen(const std::string& address, std::unique_ptr<wire::tcp::acceptor>& into, int& port);
+  static asio::awaitable<void> Accept(std::shared_ptr<Impl> self, wire::tcp::acceptor& acceptor, bool tls);
+  void Take(wire::tcp::socket socket, bool tls);
+  void Gone(wire::ServerLink* link);
+  void Each(void (*tell)(wire::ServerLink&));
 };
 
+absl::Status Server::Impl::Listen(const std::string& address, std::unique_ptr<wire::tcp::acceptor>& into, int& port) {
+  const size_t colon = address.rfind(':');
+  std::string host = address.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
+  if (host == "localhost") host = "127.0.0.1";
+  boost::system::error_code error;
+  int number = -1;
+  const auto ip = asio::ip::make_address(host, error);
+  if (error || colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &number) || number < 0 ||
+      number > 65535) {
+    return absl::FailedPreconditionError(absl::StrCat("Cannot listen on ", address, ": it must be IP:port."));
+  }
+  const wire::tcp::endpoint endpoint(ip, static_cast<uint16_t>(number));
+  auto acceptor = std::make_unique<wire::tcp::acceptor>(loops.front());
+  acceptor->open(endpoint.protocol(), error);
+  if (!error) acceptor->set_option(asio::socket_base::reuse_address(true), error);
+  if (!error) acceptor->bind(endpoint, error);
+  if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
+  if (error) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("Cannot listen on ", address, ": ", error.message(), "; is another process there?"));
+  }
+  port = acceptor->local_endpoint(error).port();
+  into = std::move(acceptor);
+  return absl::OkStatus();
+}
+
+asio::awaitable<void> Server::Impl::Accept(std::shared_ptr<Impl> self, wire::tcp::acceptor& acceptor, bool tls) {
+  size_t next = 0;
+  for (;;) {
+    wire::tcp::socket socket(self->loops[next++ % self->loops.size()]);
+    const auto [error] = co_await acceptor.async_accept(socket, asio::as_tuple(asio::use_awaitable));
+    if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor) break;
+    if (error) {
+      // Out of descriptors, most likely: wait for some to be given back instead of turning in a circle.
+      asio::steady_timer pause(self->loops.front(), std::chrono::milliseconds(100));
+      co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
+      continue;
+    }
+    self->Take(std::move(socket), tls);
+  }
+  std::lock_guard lock(self->mutex);
+  --self->accepting;
+  self->changed.notify_all();
+}
+
+void Server::Impl::Take(wire::tcp::socket socket, bool tls) {
+  wire::ServerLinkOptions options;
+  options.age_max = core->options.connection_age_max;
+  options.grace = core->options.connection_grace;
+  options.request_bytes_max = tls ? static_cast<size_t>(kRequestBytesMax) : sin::kHealthBytesMax;
+  auto context = tls ? files->Context() : nullptr;
+  if (tls && context == nullptr) return;
+  auto executor = socket.get_executor();
+  auto link = std::make_shared<wire::ServerLink>(
+      std::move(socket), std::move(context), options,
+      [core = core](std::shared_ptr<wire::ServedCall> call) { sin::Take(core, std::move(call)); },
+      [weak = weak_from_this()](wire::ServerLink* gone) {
+        if (auto impl = weak.lock()) impl->Gone(gone);
+      });
+  {
+    std::lock_guard lock(mutex);
+    if (closed || links.size() >= sin::kLinksMax) return;
+    links.push_back(link);
+  }
+  asio::post(executor, [link] { link->Begin(); });
+}
+
+void Server::Impl::Gone(wire::ServerLink* link) {
+  std::lock_guard lock(mutex);
+  auto it = std::find_if(links.begin(), links.end(), [link](const auto& one) { return one.get() == link; });
+  if (it == links.end()) return;
+  *it = std::move(links.back());
+  links.pop_back();
+  changed.notify_all();
+}
+
+void Server::Impl::Each(void (*tell)(wire::ServerLink&)) {
+  std::vector<std::shared_ptr<wire::ServerLink>> all;
+  {
+    std::lock_guard lock(mutex);
+    all = links;
+  }
+  for (auto& link : all) {
+    auto executor = link->executor();
+    asio::post(executor, [link = std::move(link), tell] { tell(*link); });
+  }
+}
+
 Server::Server(ServerOptions options, std::vector<asio::any_io_executor> loops, Authenticator& authenticator)
-    : impl_(std::make_unique<Impl>()) {
+    : impl_(std::make_shared<Impl>()) {
   wire::RouteLog();
+  impl_->loops = loops;
   impl_->core = std::make_shared<sin::Core>(std::move(options), authenticator);
   for (auto& loop : loops) impl_->core->shards.push_back(std::make_shared<sin::Shard>(std::move(loop)));
   std::weak_ptr<sin::Core> weak = impl_->core;
@@ -725,54 +788,29 @@ absl::Status Server::Start() {
 
   const auto& options = core.options;
   if (options.listen.empty() && options.health_listen.empty()) return absl::OkStatus();
-  // One server for both ports: a second one would need a thread of its own to poll.
-  grpc::ServerBuilder builder;
-  builder.RegisterAsyncGenericService(&impl_->generic);
-  auto completions = builder.AddCompletionQueue();
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a second process must fail, not share
+  auto& impl = *impl_;
   if (!options.health_listen.empty()) {
-    builder.AddListeningPort(options.health_listen, grpc::InsecureServerCredentials(), &impl_->health_port);
+    CRM_TRY(impl.Listen(options.health_listen, impl.health_acceptor, impl.health_port));
   }
   if (!options.listen.empty()) {
-    builder.AddListeningPort(
-        options.listen, wire::ServerCredentials(options.ca_file, options.cert_file, options.key_file), &impl_->port);
-    builder.SetMaxReceiveMessageSize(kRequestBytesMax + sin::kRequestSlack);
-    // Nothing is compressed inside, and nothing small may unfold into something large.
-    builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
-    builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
-    builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, wire::kMetadataBytesMax);
-    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 4096);
-    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
-                               static_cast<int>(options.connection_age_max.count() * 1000));
-    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
-                               static_cast<int>(options.connection_grace.count() * 1000));
-    // Clients ping every 60 s; more often than every 30 s is refused.
-    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 30'000);
-    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
-    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
-  } else {
-    builder.SetMaxReceiveMessageSize(sin::kHealthBytesMax);
-  }
-  impl_->server = builder.BuildAndStart();
-  if (impl_->server == nullptr || (!options.listen.empty() && impl_->port == 0) ||
-      (!options.health_listen.empty() && impl_->health_port == 0)) {
-    // gRPC does not say which port it was, and a queue of a server that never was must be emptied all the same.
-    completions->Shutdown();
-    void* tag;
-    bool ok;
-    while (completions->Next(&tag, &ok)) {
+    impl.files = std::make_shared<wire::TlsFiles>(options.ca_file, options.cert_file, options.key_file, /*server=*/true);
+    absl::Status listening = impl.Listen(options.listen, impl.acceptor, impl.port);
+    if (listening.ok() && impl.files->Context() == nullptr) {
+      listening = absl::FailedPreconditionError(absl::StrCat("The TLS files ", options.ca_file, ", ", options.cert_file, " and ",
+                                                             options.key_file, " cannot be used: the log says why."));
     }
-    return absl::FailedPreconditionError(
-        absl::StrCat("Cannot listen on ", options.listen, options.listen.empty() ? "" : " or ", options.health_listen,
-                     " (health): is another process there, and do the certificate's files exist?"));
+    if (!listening.ok()) {
+      impl.acceptor.reset();
+      impl.health_acceptor.reset();
+      impl.port = impl.health_port = 0;
+      return listening;
+    }
   }
-  impl_->door = std::make_shared<wire::ServedCall::Door>(
-      wire::Queue::Serve(std::move(completions)), &impl_->generic,
-      [weak = std::weak_ptr<sin::Core>(impl_->core)](std::shared_ptr<wire::ServedCall> call) {
-        if (auto core = weak.lock()) sin::Take(core, std::move(call));
-      });
-  impl_->door->Open(sin::kAcceptAhead);
+  for (auto* acceptor : {impl.acceptor.get(), impl.health_acceptor.get()}) {
+    if (acceptor == nullptr) continue;
+    ++impl.accepting;
+    asio::co_spawn(impl.loops.front(), Impl::Accept(impl_, *acceptor, acceptor == impl.acceptor.get()), asio::detached);
+  }
   return absl::OkStatus();
 }
 
@@ -783,17 +821,33 @@ void Server::Drain(std::chrono::milliseconds patience) {
   impl_->drained = true;
   SetServing(false);
   impl_->core->draining = true;
-  // gRPC's Shutdown cancels what arrives while it closes connections; refusing first, with an answer that tells the
-  // caller to go elsewhere, leaves almost nothing to that moment.
+  // Refusing first, with an answer that tells the caller to go elsewhere, leaves almost nothing to the moment in which
+  // connections close.
   const auto until = sin::Clock::now() + patience;
   while ((impl_->core->in_flight > 0 || impl_->core->streams > 0) && sin::Clock::now() < until) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
-  const auto left = std::max(until - sin::Clock::now(), sin::Clock::duration(0));
-  if (!impl_->server) return;
-  impl_->server->Shutdown(std::chrono::system_clock::now() +
-                          std::chrono::duration_cast<std::chrono::system_clock::duration>(left));
-  if (impl_->door) impl_->door->WaitClosed();
+  auto& impl = *impl_;
+  if (impl.acceptor == nullptr && impl.health_acceptor == nullptr) return;
+  {
+    std::lock_guard lock(impl.mutex);
+    impl.closed = true;
+  }
+  asio::post(impl.loops.front(), [impl = impl_] {
+    boost::system::error_code ignored;
+    for (auto* acceptor : {impl->acceptor.get(), impl->health_acceptor.get()}) {
+      if (acceptor != nullptr) acceptor->close(ignored);
+    }
+  });
+  impl.Each([](wire::ServerLink& link) { link.Leave(); });
+  const auto gone = [&impl] { return impl.links.empty() && impl.accepting == 0; };
+  std::unique_lock lock(impl.mutex);
+  if (impl.changed.wait_until(lock, std::max(until, sin::Clock::now()) + sin::kGoodbyeMax, gone)) return;
+  lock.unlock();
+  impl.Each([](wire::ServerLink& link) { link.Cut(); });
+  lock.lock();
+  // The loops must run for this; one that has been stopped lets go of everything when it is destroyed.
+  impl.changed.wait_for(lock, sin::kGoodbyeMax, gone);
 }
 
 }  // namespace crm::rpc

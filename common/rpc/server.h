@@ -1,5 +1,5 @@
 // The gRPC server: takes service.h's services and does for every rpc what is the same for all (see there). Everything
-// but the handlers' own work happens here; no other code sees grpcpp.
+// but the handlers' own work happens here.
 #pragma once
 
 #include <absl/status/status.h>
@@ -55,7 +55,7 @@ absl::Status CheckService(const Service& service);
 
 class Server {
  public:
-  // Handlers run on `loops`, by turns. Loops and authenticator outlive the server.
+  // Connections, and the handlers of their calls, run on `loops` by turns. Loops and authenticator outlive the server.
   Server(ServerOptions options, std::vector<asio::any_io_executor> loops, Authenticator& authenticator);
   // Drains at once if that has not been done.
   ~Server();
@@ -78,7 +78,7 @@ class Server {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 }  // namespace crm::rpc

@@ -10,7 +10,7 @@
 //
 //   Async<v1::Contact> ContactService::GetContact(Call& call, const v1::GetContactRequest& request) { ... }
 //
-// The server speaks gRPC through the generic callback API, so no stub is generated and no other file sees grpcpp. At start
+// The server dispatches by descriptor, so no stub is generated. At start
 // it checks each service against its descriptor: an rpc without a handler, without an access option, or with other message
 // types stops the process with a message that names it.
 //

@@ -1,43 +1,31 @@
 #include "common/rpc/wire.h"
 
+#include <absl/strings/numbers.h>
+#include <absl/strings/str_cat.h>
 #include <absl/synchronization/mutex.h>
 #include <google/protobuf/stubs/logging.h>
-#include <grpc/support/log.h>
-#include <grpcpp/security/tls_certificate_provider.h>
-#include <grpcpp/security/tls_certificate_verifier.h>
-#include <grpcpp/security/tls_credentials_options.h>
-
-#include <map>
-#include <mutex>
-#include <vector>
 
 #include "common/obs/log.h"
 #include "common/rpc/status.h"
 
 namespace crm::rpc::wire {
 
-constexpr unsigned kTlsRefreshSeconds = 3;
-
 void RouteLog() {
   static const bool once = [] {
-    gpr_set_log_function([](gpr_log_func_args* args) {
-      obs::Log(args->severity == GPR_LOG_SEVERITY_DEBUG ? obs::Level::kDebug : obs::Level::kWarning, args->message,
-               {{"source", "grpc"}});
-    });
     // protobuf's are about bytes that it could not read, which we refuse with an answer of our own.
     google::protobuf::SetLogHandler([](google::protobuf::LogLevel level, const char*, int, const std::string& text) {
       obs::Log(level == google::protobuf::LOGLEVEL_FATAL ? obs::Level::kError : obs::Level::kDebug, text,
                {{"source", "protobuf"}});
     });
-    // Debian builds Abseil with its detector of deadlocks on: every lock and unlock in gRPC would be entered in a graph.
+    // Debian builds Abseil with its detector of deadlocks on: every lock and unlock would be entered in a graph.
     absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
     return true;
   }();
   (void)once;
 }
 
-grpc::Status ToWire(const absl::Status& status) {
-  if (status.ok()) return grpc::Status::OK;
+WireStatus ToWire(const absl::Status& status) {
+  if (status.ok()) return {};
   absl::string_view text = status.message();
   if (text.size() > kErrorBytesMax / 4) {
     text = text.substr(0, kErrorBytesMax / 4);
@@ -54,97 +42,97 @@ grpc::Status ToWire(const absl::Status& status) {
       details.mutable_details()->DeleteSubrange(i, 1);
     }
   }
-  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(text), details.SerializeAsString());
+  return {static_cast<int>(status.code()), std::string(text), details.SerializeAsString()};
 }
 
-absl::Status FromWire(const grpc::Status& status) {
-  if (status.ok()) return absl::OkStatus();
+absl::Status FromWire(const WireStatus& status) {
+  if (status.code == 0) return absl::OkStatus();
   google::rpc::Status details;
-  if (status.error_details().empty() || !details.ParseFromString(status.error_details())) details.Clear();
+  if (status.details.empty() || !details.ParseFromString(status.details)) details.Clear();
   // The call's own code and text count, whatever the details say.
-  details.set_code(static_cast<int>(status.error_code()));
-  details.set_message(status.error_message());
+  details.set_code(status.code);
+  details.set_message(status.text);
   return FromProto(details);
 }
 
-grpc::ByteBuffer ToBuffer(absl::string_view bytes) {
-  grpc::Slice slice(bytes.data(), bytes.size());
-  return grpc::ByteBuffer(&slice, 1);
-}
-
-std::string ToString(const grpc::ByteBuffer& buffer) {
-  std::vector<grpc::Slice> slices;
+std::string PercentEncoded(absl::string_view text) {
+  static constexpr char kDigits[] = "0123456789ABCDEF";
   std::string out;
-  if (!buffer.Valid() || !buffer.Dump(&slices).ok()) return out;
-  out.reserve(buffer.Length());
-  for (const auto& slice : slices) out.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  out.reserve(text.size());
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte <= 0x7e && byte != '%') {
+      out += c;
+    } else {
+      out += '%';
+      out += kDigits[byte >> 4];
+      out += kDigits[byte & 15];
+    }
+  }
   return out;
 }
 
-namespace {
-
-namespace tls = grpc::experimental;
-
-// One watcher, and one thread, per set of files; kept until the process ends, as gRPC's threads may look at it until
-// then.
-std::shared_ptr<tls::FileWatcherCertificateProvider> Watched(const std::string& ca_file, const std::string& cert_file,
-                                                             const std::string& key_file) {
-  static std::mutex mutex;
-  static auto* watched = new std::map<std::vector<std::string>, std::shared_ptr<tls::FileWatcherCertificateProvider>>();
-  std::lock_guard lock(mutex);
-  auto& provider = (*watched)[{ca_file, cert_file, key_file}];
-  if (!provider) {
-    provider = std::make_shared<tls::FileWatcherCertificateProvider>(key_file, cert_file, ca_file, kTlsRefreshSeconds);
-  }
-  return provider;
-}
-
-// The chain has been verified against the CA; this asks whether it is the service that was called.
-class PeerVerifier final : public tls::ExternalCertificateVerifier {
- public:
-  explicit PeerVerifier(std::string peer) : peer_(std::move(peer)) {}
-  bool Verify(tls::TlsCustomVerificationCheckRequest* request, std::function<void(grpc::Status)>,
-              grpc::Status* sync_status) override {
-    if (request->common_name() == peer_) return true;
-    for (const auto& name : request->dns_names()) {
-      if (name == peer_) return true;
+std::string PercentDecoded(absl::string_view text) {
+  const auto value = [](char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+  };
+  std::string out;
+  out.reserve(text.size());
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%' && i + 2 < text.size() && value(text[i + 1]) >= 0 && value(text[i + 2]) >= 0) {
+      out += static_cast<char>(value(text[i + 1]) * 16 + value(text[i + 2]));
+      i += 2;
+    } else {
+      out += text[i];  // not as it should be; better than nothing
     }
-    *sync_status = grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "the certificate is not that of " + peer_);
-    return true;
   }
-  void Cancel(tls::TlsCustomVerificationCheckRequest*) override {}
-
- private:
-  const std::string peer_;
-};
-
-}  // namespace
-
-std::shared_ptr<grpc::ServerCredentials> ServerCredentials(const std::string& ca_file, const std::string& cert_file,
-                                                           const std::string& key_file) {
-  auto provider = Watched(ca_file, cert_file, key_file);
-  tls::TlsServerCredentialsOptions options(provider);
-  options.watch_root_certs();
-  options.watch_identity_key_cert_pairs();
-  options.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  return tls::TlsServerCredentials(options);
+  return out;
 }
 
-std::shared_ptr<grpc::ChannelCredentials> ChannelCredentials(const std::string& ca_file, const std::string& cert_file,
-                                                             const std::string& key_file, const std::string& peer) {
-  auto provider = Watched(ca_file, cert_file, key_file);
-  tls::TlsChannelCredentialsOptions options;
-  options.set_certificate_provider(provider);
-  options.watch_root_certs();
-  options.watch_identity_key_cert_pairs();
-  options.set_verify_server_certs(true);
-  if (peer.empty()) {
-    options.set_certificate_verifier(std::make_shared<tls::HostNameCertificateVerifier>());
-  } else {
-    options.set_certificate_verifier(tls::ExternalCertificateVerifier::Create<PeerVerifier>(peer));
-    options.set_check_call_host(false);
+std::optional<std::chrono::nanoseconds> ParseTimeout(absl::string_view text) {
+  using std::chrono::nanoseconds;
+  uint64_t count = 0;
+  if (text.size() < 2 || text.size() > 9 || !absl::SimpleAtoi(text.substr(0, text.size() - 1), &count)) {
+    return std::nullopt;
   }
-  return tls::TlsCredentials(options);
+  // At most 99,999,999 hours, which does not fit into nanoseconds: whoever waits for a century waits for ever.
+  const auto of = [count](int64_t unit) {
+    constexpr int64_t kMost = int64_t{100} * 365 * 24 * 3600 * 1'000'000'000 / 2;
+    return nanoseconds(static_cast<int64_t>(count) > kMost / unit ? kMost : static_cast<int64_t>(count) * unit);
+  };
+  switch (text.back()) {
+    case 'n':
+      return of(1);
+    case 'u':
+      return of(1'000);
+    case 'm':
+      return of(1'000'000);
+    case 'S':
+      return of(1'000'000'000);
+    case 'M':
+      return of(60 * int64_t{1'000'000'000});
+    case 'H':
+      return of(3600 * int64_t{1'000'000'000});
+    default:
+      return std::nullopt;
+  }
+}
+
+std::string TimeoutText(std::chrono::nanoseconds left) {
+  constexpr int64_t kMost = 99'999'999;  // eight digits
+  const int64_t micros = std::max<int64_t>((left.count() + 999) / 1000, 1);
+  if (micros <= kMost) return absl::StrCat(micros, "u");
+  const int64_t millis = (micros + 999) / 1000;
+  if (millis <= kMost) return absl::StrCat(millis, "m");
+  return absl::StrCat(std::min((millis + 999) / 1000, kMost), "S");
+}
+
+void PutPrefix(char* at, size_t size) {
+  at[0] = 0;
+  at[1] = static_cast<char>(size >> 24);
+  at[2] = static_cast<char>(size >> 16);
+  at[3] = static_cast<char>(size >> 8);
+  at[4] = static_cast<char>(size);
 }
 
 }  // namespace crm::rpc::wire

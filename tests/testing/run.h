@@ -20,6 +20,15 @@
 
 namespace crm::testing {
 
+// What a caller of an rpc reads of its answer: handlers may leave records as bytes (pg::ListReply).
+template <typename M>
+absl::StatusOr<M> Received(const absl::StatusOr<M>& answer) {
+  if (!answer.ok()) return answer.status();
+  M read;
+  if (!read.ParseFromString(answer->SerializeAsString())) return absl::InternalError("the answer cannot be read");
+  return read;
+}
+
 // One event loop, driven by the test's own thread.
 class Loop {
  public:

@@ -22,7 +22,7 @@ COMMON = {
 LIBRARIES = [
     (("libpq-fe.h", "libpq/", "postgresql/", "pqxx/"), ("common/pg/", "tools/", "tests/"), "speak to PostgreSQL through common/pg/db.h"),
     (("hiredis/", "hiredis.h"), ("common/redis/", "tests/"), "speak to Redis through common/redis"),
-    (("grpcpp/", "grpc/", "grpc++/"), ("common/rpc/", "services/gateway/", "tools/", "tests/"), "call other services through common/rpc/client.h"),
+    (("grpcpp/", "grpc/", "grpc++/", "nghttp2/"), ("common/rpc/", "services/gateway/", "tools/", "tests/"), "call other services through common/rpc/client.h"),
 ]
 
 PURE_FORBIDDEN = [

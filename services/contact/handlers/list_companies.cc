@@ -14,8 +14,7 @@ Async<v1::ListCompaniesResponse> CompanyService::ListCompanies(Call& call, const
   }
   pg::ListArgs args = pg::ListArgsOf(request);
   if (!pg::FilterNames(args, "unaccepted")) args.where = "NOT t.unaccepted";
-  co_return co_await pg::ListShown(db_, call, companies_, request, &v1::ListCompaniesResponse::mutable_companies,
-                                   std::move(args));
+  co_return co_await pg::ListReply<v1::ListCompaniesResponse>(db_, call, companies_, request, std::move(args));
 }
 
 }  // namespace crm::contact

@@ -14,8 +14,7 @@ Async<v1::ListContactsResponse> ContactService::ListContacts(Call& call, const v
   }
   pg::ListArgs args = pg::ListArgsOf(request);
   if (!pg::FilterNames(args, "unaccepted")) args.where = "NOT t.unaccepted";
-  co_return co_await pg::ListShown(db_, call, contacts_, request, &v1::ListContactsResponse::mutable_contacts,
-                                   std::move(args));
+  co_return co_await pg::ListReply<v1::ListContactsResponse>(db_, call, contacts_, request, std::move(args));
 }
 
 }  // namespace crm::contact

@@ -14,8 +14,7 @@ Async<v1::ListProductsResponse> ProductService::ListProducts(Call& call, const v
     args.where = "(t.name ILIKE $1 OR t.sku ILIKE $1)";
     args.where_params.Text(part);
   }
-  co_return co_await pg::ListShown(db_, call, products_, request, &v1::ListProductsResponse::mutable_products,
-                                   std::move(args));
+  co_return co_await pg::ListReply<v1::ListProductsResponse>(db_, call, products_, request, std::move(args));
 }
 
 }  // namespace crm::deal_pipeline

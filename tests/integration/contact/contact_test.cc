@@ -38,7 +38,7 @@ class ContactTest : public ::testing::Test {
     v1::ListContactsRequest request;
     request.set_query(query);
     request.set_filter(filter);
-    auto page = loop_.Run(contacts_.ListContacts(call, request));
+    auto page = crm::testing::Received(loop_.Run(contacts_.ListContacts(call, request)));
     EXPECT_TRUE(page.ok()) << page.status();
     std::vector<std::string> names;
     if (page.ok()) {
@@ -229,7 +229,7 @@ TEST_F(ContactTest, OwnScopeSeesOwnOnlyInListsAndSearch) {
   v1::ListContactsRequest list, search;
   search.set_query("berg");
   for (const auto& request : {list, search}) {
-    auto page = loop_.Run(contacts_.ListContacts(call, request));
+    auto page = crm::testing::Received(loop_.Run(contacts_.ListContacts(call, request)));
     ASSERT_TRUE(page.ok()) << page.status();
     ASSERT_EQ(page->contacts_size(), 1);
     EXPECT_EQ(page->contacts(0).display_name(), "Bert Berg");

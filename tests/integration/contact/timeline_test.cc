@@ -702,7 +702,7 @@ TEST_F(TimelineTest, WhatCardsShowNeedsTheRightToIt) {
     v1::ListContactsRequest request;
     request.set_filter(filter);
     request.set_order_by(order);
-    auto page = loop_.Run(contacts_->ListContacts(call, request));
+    auto page = testing::Received(loop_.Run(contacts_->ListContacts(call, request)));
     return page.ok() ? absl::OkStatus() : page.status();
   };
   const Call all = Reader(stranger, {{"contact", SCOPE_ALL}, {"task", SCOPE_ALL}, {"message", SCOPE_OWN}});

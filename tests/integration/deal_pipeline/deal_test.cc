@@ -235,7 +235,7 @@ TEST_F(DealTest, AFormPostedManyTimesAtOnceIsOneLead) {
   EXPECT_EQ(ids.size(), 1u);
   EXPECT_EQ(Events("lead.created"), 1);
   Call list = NewCall();
-  auto page = loop_.Run(leads_.ListLeads(list, v1::ListLeadsRequest()));
+  auto page = crm::testing::Received(loop_.Run(leads_.ListLeads(list, v1::ListLeadsRequest())));
   ASSERT_TRUE(page.ok());
   EXPECT_EQ(page->leads_size(), 1);
   EXPECT_EQ(page->leads(0).owner_id(), user_) << "no lead without an owner";
