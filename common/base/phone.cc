@@ -110,35 +110,50 @@ const absl::flat_hash_map<std::string, std::string>& Regions() {
 
 }  // namespace phones
 
-Phone ParsePhone(absl::string_view text, absl::string_view default_region) {
-  Phone phone;
+namespace phones {
+
+// The number of `phone`, if it is recognized.
+PhoneNumber Read(absl::string_view text, absl::string_view default_region, Phone& phone) {
+  PhoneNumber parsed;
   phone.number = Squeezed(text);
-  if (phone.number.empty() || phone.number.size() > phones::kTextMax || !IsClean(phone.number)) return phone;
-  const auto& util = *phones::PhoneNumberUtil::GetInstance();
+  if (phone.number.empty() || phone.number.size() > kTextMax || !IsClean(phone.number)) return parsed;
+  const auto& util = *PhoneNumberUtil::GetInstance();
   std::string region = default_region.empty() ? "ZZ" : absl::AsciiStrToUpper(default_region);
   // Odd input, such as a trunk 0 after the country code, formats to an E.164 text that reads as another one: read until
   // it stays, so that what is stored finds itself.
   constexpr int kReadingsMax = 3;
-  phones::PhoneNumber parsed;
   std::string text_read = phone.number, e164, extension;
   for (int i = 0;; ++i) {
-    phones::PhoneNumber read;
-    if (util.Parse(text_read, region, &read) != phones::PhoneNumberUtil::NO_PARSING_ERROR) return phone;
+    parsed.Clear();
+    if (util.Parse(text_read, region, &parsed) != PhoneNumberUtil::NO_PARSING_ERROR) return parsed;
     // Possible, not valid: the library's tables are as old as its package, and a new range is a number too.
-    if (util.IsPossibleNumberWithReason(read) != phones::PhoneNumberUtil::IS_POSSIBLE) return phone;
-    if (i == 0) extension = read.extension();
-    util.Format(read, phones::PhoneNumberUtil::E164, &e164);
-    if (e164 == text_read) {
-      parsed = read;
-      break;
-    }
-    if (i == kReadingsMax) return phone;
+    if (util.IsPossibleNumberWithReason(parsed) != PhoneNumberUtil::IS_POSSIBLE) return parsed;
+    if (i == 0) extension = parsed.extension();
+    util.Format(parsed, PhoneNumberUtil::E164, &e164);
+    if (e164 == text_read) break;
+    if (i == kReadingsMax) return parsed;
     text_read = e164;
     region = "ZZ";
   }
   phone.recognized = true;
   phone.number = e164;
   phone.extension = extension;
+  return parsed;
+}
+
+}  // namespace phones
+
+Phone ReadPhone(absl::string_view text, absl::string_view default_region) {
+  Phone phone;
+  phones::Read(text, default_region, phone);
+  return phone;
+}
+
+Phone ParsePhone(absl::string_view text, absl::string_view default_region) {
+  Phone phone;
+  const phones::PhoneNumber parsed = phones::Read(text, default_region, phone);
+  if (!phone.recognized) return phone;
+  const auto& util = *phones::PhoneNumberUtil::GetInstance();
   phone.assigned = util.IsValidNumber(parsed);
   util.GetRegionCodeForNumber(parsed, &phone.region);
   if (phone.region == "ZZ" || phone.region == "001") phone.region.clear();

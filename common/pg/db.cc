@@ -159,6 +159,11 @@ Async<std::vector<Rows>> Db::Write(const Call& call, Batch batch) {
 }
 
 Async<std::string> Db::OnceBytes(const Call& call, Batch batch, std::string reply) {
+  CRM_CO_TRY(auto kept, co_await OnceKept(call, std::move(batch), reply));
+  co_return kept ? *std::move(kept) : std::move(reply);
+}
+
+Async<std::optional<std::string>> Db::OnceKept(const Call& call, Batch batch, std::string reply) {
   CRM_CO_TRY(batch.status());
   if (call.tenant().IsNil()) {
     obs::Log(obs::Level::kError, call, "a write without a tenant: the handler must name the tenant in its Call");
@@ -178,7 +183,7 @@ Async<std::string> Db::OnceBytes(const Call& call, Batch batch, std::string repl
     co_await pool.Run(flight);
     if (flight->outcome == store::Outcome::kDone) {
       CRM_FAILPOINT_CO_RETURN("pg.before_reply");
-      co_return reply;
+      co_return std::nullopt;
     }
     if (flight->outcome == store::Outcome::kFailed && flight->error.constraint == kIdempotencyConstraint &&
         flight->error.sqlstate == "23505") {

@@ -78,6 +78,8 @@ class Db {
   auto Once(const Call& call, Build build) -> Async<std::decay_t<decltype(*build(std::declval<Batch&>()))>>;
   // ... when the batch is ready, with the reply beside it.
   Async<std::string> OnceBytes(const Call& call, Batch batch, std::string reply);
+  // ... and nullopt if it is this reply that is now stored.
+  Async<std::optional<std::string>> OnceKept(const Call& call, Batch batch, std::string reply);
 
   // The reply that this call's idempotency key already has, from the same request; nullopt if it has none. For handlers
   // that fail because what they were asked for is done: the first answer got lost on its way.
@@ -112,10 +114,9 @@ auto Db::Once(const Call& call, Build build) -> Async<std::decay_t<decltype(*bui
   Batch batch(call);
   absl::StatusOr<Reply> reply = build(batch);
   if (!reply.ok()) co_return reply.status();
-  CRM_CO_TRY(std::string stored, co_await OnceBytes(call, std::move(batch), reply->SerializeAsString()));
-  Reply answer;
-  if (!answer.ParseFromString(stored)) co_return absl::InternalError("the stored reply cannot be read");
-  co_return answer;
+  CRM_CO_TRY(const auto stored, co_await OnceKept(call, std::move(batch), reply->SerializeAsString()));
+  if (stored && !reply->ParseFromString(*stored)) co_return absl::InternalError("the stored reply cannot be read");
+  co_return std::move(reply);
 }
 
 }  // namespace crm::pg

@@ -30,7 +30,7 @@ absl::StatusOr<pg::Fragment> KeyCondition(const Call& call, const filter::Compar
     return filter::ErrorAt(compare, absl::StrCat("\"", kind, "\" can be compared with = and != only"));
   }
   CRM_TRY(std::string text, filter::TextOf(compare));
-  std::string key = kind == "phone" ? PhoneKey(ParsePhone(text, call.country_code)) : CaseFold(text);
+  std::string key = kind == "phone" ? PhoneKey(ReadPhone(text, call.country_code)) : CaseFold(text);
   const std::string found =
       "t.id IN (SELECT k.record_id FROM record_key_view k WHERE k.object = $1 AND k.kind = $2 AND k.key = $3)";
   return pg::Fragment{compare.op == filter::Op::kNotEqual ? "NOT (" + found + ")" : found,

@@ -137,7 +137,7 @@ Async<std::vector<std::string>> FindByAddress(pg::Db& db, const Call& call, cons
     co_return co_await FindByExternalId(db, call, object, request.external_system(), request.external_id());
   }
   if (!request.phone().empty()) {
-    co_return co_await FindByKey(db, call, object, "phone", PhoneKey(ParsePhone(request.phone(), call.country_code)));
+    co_return co_await FindByKey(db, call, object, "phone", PhoneKey(ReadPhone(request.phone(), call.country_code)));
   }
   if (!request.email().empty()) co_return co_await FindByKey(db, call, object, "email", CaseFold(request.email()));
   co_return co_await FindByKey(db, call, object, "messenger", CaseFold(request.messenger()));

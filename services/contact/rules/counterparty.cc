@@ -1,6 +1,7 @@
 #include "services/contact/rules/counterparty.h"
 
 #include <absl/strings/ascii.h>
+#include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_join.h>
 
@@ -80,7 +81,7 @@ absl::Status NormalizeReach(Record& record, const std::string& name, const std::
 
   const std::string region = RegionFor(record, default_region);
   for (auto& phone : *record.mutable_phones()) {
-    const Phone parsed = ParsePhone(phone.number(), region);
+    const Phone parsed = ReadPhone(phone.number(), region);
     std::string number = parsed.number;
     if (parsed.recognized && !parsed.extension.empty()) absl::StrAppend(&number, ";ext=", parsed.extension);
     phone.set_number(std::move(number));
@@ -116,7 +117,9 @@ template <typename Record>
 std::vector<std::pair<std::string, std::string>> ReachKeysOf(const Record& record) {
   std::vector<std::pair<std::string, std::string>> keys;
   for (const auto& phone : record.phones()) {
-    std::string key = PhoneKey(ParsePhone(phone.number(), ""));
+    // What Normalize has recognized is its own key, but for the extension.
+    const bool e164 = !phone.unparsed() && absl::StartsWith(phone.number(), "+");
+    std::string key = e164 ? phone.number().substr(0, phone.number().find(';')) : PhoneKey(ReadPhone(phone.number(), ""));
     if (!key.empty()) keys.emplace_back("phone", std::move(key));
   }
   for (const auto& email : record.emails()) keys.emplace_back("email", email.address());
@@ -201,7 +204,7 @@ SearchTerms TermsOf(const std::string& query, const std::string& default_region)
   const std::string digits = DigitsOf(query);
   if (digits.size() >= kPhoneDigitsMin) {
     terms.digits = digits;
-    const Phone phone = ParsePhone(query, default_region);
+    const Phone phone = ReadPhone(query, default_region);
     if (phone.recognized) terms.phone = PhoneKey(phone);
   }
   if (query.find('@') != std::string::npos) {
