@@ -29,6 +29,9 @@ POSTGRES = {"autovacuum": "off", "checkpoint_timeout": "1h", "max_wal_size": "16
 class System:
     def __init__(self, folder: Path, build: Path):
         self.folder = folder
+        # Before anything asks where PostgreSQL's data are: the answer depends on whether its user may enter here.
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
         self.processes: dict[str, subprocess.Popen] = {}
         self.lock = None
         # A child dies with the thread that made it (PDEATHSIG): one that lives as long as the bench makes them all.
