@@ -123,7 +123,7 @@ export function RecordPicker({ kinds, value, onValue, attributes = {}, placehold
   }
   const list = `${attributes.id ?? "pick"}-list`;
   return html`<div class="picker" onFocusOut=${(event) => event.currentTarget.contains(event.relatedTarget) || setHits(null)}>
-    <input type="text" role="combobox" dir="auto" autocomplete="off" aria-expanded=${hits ? "true" : "false"} aria-controls=${list} aria-autocomplete="list"
+    <input type="text" role="combobox" dir=${text ? "auto" : undefined} autocomplete="off" aria-expanded=${hits ? "true" : "false"} aria-controls=${list} aria-autocomplete="list"
       aria-activedescendant=${hits?.length ? `${list}-${at}` : undefined} placeholder=${placeholder ?? t("type_to_find")} value=${text}
       onInput=${(event) => type(event.target.value)} onKeyDown=${onKeyDown} ...${attributes} />
     ${hits && html`<ul class="hits" role="listbox" id=${list}>

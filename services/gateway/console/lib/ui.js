@@ -75,7 +75,8 @@ export function Field({ label, error, hint, required, children }) {
 
 export function Text({ value, onValue, lines, ...rest }) {
   const change = (event) => onValue(event.target.value);
-  return lines ? html`<textarea rows=${lines} dir="auto" value=${value ?? ""} onInput=${change} ...${rest} />` : html`<input type="text" dir="auto" value=${value ?? ""} onInput=${change} ...${rest} />`;
+  const dir = value ? "auto" : undefined; // what is written has its own direction, the hint in an empty field the page's
+  return lines ? html`<textarea rows=${lines} dir=${dir} value=${value ?? ""} onInput=${change} ...${rest} />` : html`<input type="text" dir=${dir} value=${value ?? ""} onInput=${change} ...${rest} />`;
 }
 
 // `options`: [[value, text], ...].

@@ -37,7 +37,7 @@ export function Search() {
   }
   return html`<div class="search" role="search" ref=${root} onFocusOut=${(event) => root.current.contains(event.relatedTarget) || setHits(null)}>
     <${Icon} name="search" />
-    <input id="search" type="search" role="combobox" dir="auto" autocomplete="off" placeholder=${t("search.placeholder")} aria-label=${t("search.label")} aria-expanded=${hits ? "true" : "false"}
+    <input id="search" type="search" role="combobox" dir=${text ? "auto" : undefined} autocomplete="off" placeholder=${t("search.placeholder")} aria-label=${t("search.label")} aria-expanded=${hits ? "true" : "false"}
       aria-controls="search-hits" aria-activedescendant=${hits?.length ? `search-hit-${at}` : undefined} value=${text} onInput=${(event) => setText(event.target.value)} onKeyDown=${onKeyDown} />
     <kbd class="search-key" aria-hidden="true">/</kbd>
     ${hits && html`<ul class="hits" role="listbox" id="search-hits" aria-label=${t("search.label")}>

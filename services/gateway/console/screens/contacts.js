@@ -39,7 +39,7 @@ export function Contacts({ kind, query }) {
     <header class="screen-head">
       <h1>${t("nav.contacts")}</h1>
       <${Choice} label=${t("contacts.kind")} value=${kind} onValue=${(next) => go(next)} options=${[["contacts", t("contacts.people")], ["companies", t("contacts.companies")]]} />
-      <input type="search" class="filter" dir="auto" aria-label=${t("contacts.filter")} placeholder=${t("contacts.filter")} value=${text} onInput=${(event) => setText(event.target.value)} />
+      <input type="search" class="filter" dir=${text ? "auto" : undefined} aria-label=${t("contacts.filter")} placeholder=${t("contacts.filter")} value=${text} onInput=${(event) => setText(event.target.value)} />
       <span class="grow" />
       ${may(about.object, "CREATE") && html`<${Button} kind="primary" icon="plus" onClick=${() => setMaking(true)}>${t(`contacts.new_${about.object}`)}<//>`}
     </header>

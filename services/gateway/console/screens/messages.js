@@ -90,7 +90,7 @@ function Letter({ letter, refs }) {
     <p class="letter-head"><b dir="auto">${who}</b>${side === "comment" && html`<span class="tag warn">${t("messages.internal")}</span>`}<time title=${time(letter.create_time)}>${clock(letter.create_time)}</time></p>
     <p class="letter-text prose" dir="auto">${letter.text || letter.preview}</p>
     ${letter.attachments?.length > 0 && html`<ul class="attachments">${letter.attachments.map((file) => html`<li><a class="tag" href=${`/v1/files/${file.file_id}/content`} download=${file.name}><${Icon} name="note" /><bdi>${file.name}</bdi></a></li>`)}</ul>`}
-    ${side === "out" && html`<p class=${classes("letter-status", BAD.includes(letter.status) && "bad")} title=${letter.error}>${t(`enum.${letter.status}`)}${letter.error && BAD.includes(letter.status) ? `: ${letter.error}` : ""}</p>`}
+    ${side === "out" && html`<p class=${classes("letter-status", BAD.includes(letter.status) && "bad")} title=${letter.error}>${t(`enum.${letter.status}`)}${letter.error && BAD.includes(letter.status) && html`: <bdi>${letter.error}</bdi>`}</p>`}
   </li>`;
 }
 
