@@ -70,7 +70,7 @@ struct TimerOptions {
   std::string holder;                      // this process among its replicas; empty: made up
   std::chrono::milliseconds poll{250};     // how often due rows are looked for
   std::chrono::milliseconds lease{30000};  // how long a claimed timer is nobody else's
-  int claim_max = 200;                     // rows per claim
+  int claim_max = 50;                      // rows per shard and claim
   int at_once = 8;                         // effects under way
 };
 

@@ -97,6 +97,7 @@ CREATE TABLE task (
   recurrence       text NOT NULL,
   series_id        uuid,
   occurrence       integer NOT NULL,
+  series_time      timestamptz,
   next_id          uuid,
   creator_id       text,
   rule_id          uuid,
@@ -115,7 +116,7 @@ CREATE INDEX task_team ON task (tenant_id, team_id, create_time, id);
 CREATE INDEX task_owner_open ON task (tenant_id, owner_id, due_time, id) WHERE status IN (1, 2) AND delete_time IS NULL;
 CREATE INDEX task_team_open ON task (tenant_id, team_id, due_time, id) WHERE status IN (1, 2) AND delete_time IS NULL;
 CREATE INDEX task_owner_done ON task (tenant_id, owner_id, complete_time) WHERE status = 3 AND delete_time IS NULL;
-CREATE INDEX task_overdue ON task (tenant_id, overdue_since, id) WHERE overdue_since IS NOT NULL;
+CREATE INDEX task_overdue_since ON task (tenant_id, overdue_since, id) WHERE overdue_since IS NOT NULL;
 CREATE INDEX task_contact ON task (tenant_id, contact_id, create_time, id) WHERE contact_id IS NOT NULL;
 CREATE INDEX task_company ON task (tenant_id, company_id, create_time, id) WHERE company_id IS NOT NULL;
 CREATE INDEX task_deal ON task (tenant_id, deal_id, create_time, id) WHERE deal_id IS NOT NULL;

@@ -1,0 +1,21 @@
+#include "services/scheduler/handlers/change_calendar.h"
+
+namespace crm::scheduler {
+
+// Makes the calendar of a user, a team or the organisation.
+Async<v1::Calendar> CalendarService::CreateCalendar(Call& call, const v1::CreateCalendarRequest& request) {
+  v1::Calendar calendar = request.calendar();
+  CRM_CO_TRY(CheckCalendar(calendar));
+  pg::StampNew(call, calendars_, calendar);
+  auto stored = co_await db_.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::Calendar> {
+    batch.Insert(calendars_, calendar);
+    v1::CalendarCreated event;
+    *event.mutable_calendar() = calendar;
+    batch.Emit(pg::EventOf(calendars_, "created", calendar), event);
+    return calendar;
+  });
+  if (!stored.ok()) co_return co_await pg::NameExisting(db_, call, calendars_, stored.status(), calendar);
+  co_return pg::Shown(call, calendars_, *std::move(stored));
+}
+
+}  // namespace crm::scheduler

@@ -1,0 +1,11 @@
+#include "common/pg/records.h"
+#include "services/scheduler/service.h"
+
+namespace crm::scheduler {
+
+// Lists calendars.
+Async<v1::ListCalendarsResponse> CalendarService::ListCalendars(Call& call, const v1::ListCalendarsRequest& request) {
+  co_return co_await pg::ListShown(db_, call, calendars_, request, &v1::ListCalendarsResponse::mutable_calendars);
+}
+
+}  // namespace crm::scheduler

@@ -1,0 +1,1 @@
+SELECT time_zone, language, working_hours FROM tenant_view

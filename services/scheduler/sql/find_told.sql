@@ -1,0 +1,1 @@
+SELECT id FROM notification_view WHERE id = ANY ($1::uuid[])
