@@ -189,8 +189,10 @@ class Session : public std::enable_shared_from_this<Session> {
     auto raw = std::make_shared<std::string>(data.Take());
     auto letter = std::make_shared<absl::StatusOr<v1::ParsedLetter>>(absl::UnavailableError("not read"));
     const Settings& settings = server_->app.settings;
-    const absl::Status offloaded = co_await server_->app.offload(
-        [raw, letter, &settings] { *letter = ParseInChild(settings.parser, *raw, settings.parse_limits); });
+    std::function<void()> work = [raw, letter, &settings] {
+      *letter = ParseInChild(settings.parser, *raw, settings.parse_limits);
+    };
+    const absl::Status offloaded = co_await server_->app.offload(work);
     const std::string fingerprint = Fingerprint(*raw);
     for (const Recipient& recipient : recipients) {
       absl::Status stored = !offloaded.ok() ? offloaded : letter->status();

@@ -4,11 +4,11 @@ import email.message
 import email.utils
 import json
 import signal
+import smtplib
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 from pathlib import Path
 
@@ -226,31 +226,46 @@ class MessagingTest(unittest.TestCase):
         self.assertEqual(self.stack.value("SELECT count(*) FROM messaging.send"), "0")
 
     def test_the_sender_dies_between_mark_and_answer(self):
-        self.stack.failpoints("messaging", "messaging.before_answer=kill")
-        letter = self.send(f"crash@{self.domain}")
-        self.assertEqual(self.stack.wait_dead("messaging", WAIT), -signal.SIGKILL)
-        self.assertEqual(len(self.box.letters(f"crash@{self.domain}")), 1)
-        self.stack.failpoints("messaging")
+        letter, address = self.killed_at("messaging.before_answer", "crash")
+        self.assertEqual(len(self.box.letters(address)), 1)
         self.stack.start("messaging")
         done = self.becomes(letter["id"], "SENT")
         self.assertEqual(done["attempt_count"], 2)
-        ids = [sent["letter"]["Message-ID"].strip("<>") for sent in self.box.letters(f"crash@{self.domain}")]
+        ids = [sent["letter"]["Message-ID"].strip("<>") for sent in self.box.letters(address)]
         self.assertEqual(ids, [letter["internet_message_id"]] * 2)
         # A campaign's letter stays of unknown fate.
-        self.stack.failpoints("messaging", "messaging.after_mark=kill")
-        letter = self.send(f"crash.campaign@{self.domain}", category="MESSAGE_CATEGORY_CAMPAIGN")
-        self.stack.wait_dead("messaging", WAIT)
-        self.stack.failpoints("messaging")
+        letter, address = self.killed_at("messaging.after_mark", "crash.campaign", category="MESSAGE_CATEGORY_CAMPAIGN")
         self.stack.start("messaging")
         self.becomes(letter["id"], "UNKNOWN")
-        self.assertEqual(self.box.letters(f"crash.campaign@{self.domain}"), [])
+        self.assertEqual(self.box.letters(address), [])
+
+    def killed_at(self, failpoint: str, name: str, **more) -> tuple[dict, str]:
+        """Sends letters until the sender dies of one (a failpoint is read up to 50 ms late); that letter and its address."""
+        self.stack.failpoints("messaging", f"{failpoint}=kill")
+        for number in range(20):
+            address = f"{name}.{number}@{self.domain}"
+            letter = self.send(address, **more)
+            eventually(lambda: not self.stack.alive("messaging") or self.message(letter["id"])["status"] == "MESSAGE_STATUS_SENT", WAIT, "death or success")
+            if not self.stack.alive("messaging") or self.dies():
+                self.assertEqual(self.stack.wait_dead("messaging", WAIT), -signal.SIGKILL)
+                self.stack.failpoints("messaging")
+                return letter, address
+        self.fail(f"{failpoint} was not reached")
+
+    def dies(self) -> bool:
+        return not self.api.call("GET", "/v1/channels").ok
 
     def test_a_letter_that_was_committed_and_not_acknowledged_comes_again(self):
         letter = compose("linus@sea.example", self.address, "Boat", "For sale?")
         self.stack.failpoints("messaging", "messaging.after_letter_commit=kill")
-        with self.assertRaises(Exception):
-            self.hand_in(letter)
-        self.stack.wait_dead("messaging", WAIT)
+
+        def handed_in() -> bool:
+            try:
+                return self.hand_in(letter) == {}
+            except (OSError, smtplib.SMTPException):
+                return False
+        eventually(lambda: not handed_in(), WAIT, "the failpoint")  # read up to 50 ms late; a repeat changes nothing
+        self.assertEqual(self.stack.wait_dead("messaging", WAIT), -signal.SIGKILL)
         self.stack.failpoints("messaging")
         self.stack.start("messaging")
         self.assertEqual(self.hand_in(letter), {})
@@ -273,7 +288,7 @@ class MessagingTest(unittest.TestCase):
                 smtp = {"host": "localhost", "port": box.port, "security": f"SMTP_SECURITY_{security}", "user": "sales"}
                 channel = self.api.patch(f"/v1/channels/{self.channel['id']}", {"smtp": smtp, "password": "wrong password"})
                 self.assertTrue(channel["has_password"])
-                self.assertNotIn("password", channel)
+                self.assertEqual(channel["password"], "")
                 tried = self.api.post(f"/v1/channels/{self.channel['id']}:test", {})
                 self.assertEqual((tried["ok"], tried["step"]), (False, "STEP_SIGN_IN"), tried)
                 letter = self.send(f"secret.{security.lower()}@{self.domain}")

@@ -21,7 +21,8 @@ from pathlib import Path
 class Keeper:
     """What aiosmtpd asks: each recipient, then each letter."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, tls: bool):
+        self.tls = tls  # from the first byte: aiosmtpd does not know
         self.folder = folder / "new"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.count = 0
@@ -61,8 +62,8 @@ class Keeper:
         self.count += 1
         path = self.folder / f"{self.count:06d}"
         path.with_suffix(".eml").write_bytes(envelope.original_content)
-        described = {"sender": envelope.mail_from, "recipients": envelope.rcpt_tos, "tls": session.ssl is not None,
-                     "login": session.login_data.decode() if getattr(session, "login_data", None) else ""}
+        described = {"sender": envelope.mail_from, "recipients": envelope.rcpt_tos, "tls": self.tls or session.ssl is not None,
+                     "login": session.auth_data.decode() if session.auth_data else ""}
         new = path.with_suffix(".tmp")
         new.write_text(json.dumps(described))
         new.rename(path.with_suffix(".json"))
@@ -71,14 +72,13 @@ class Keeper:
 def serve(folder: Path, port: int, tls=None, starttls=None, login=""):
     from aiosmtpd.smtp import SMTP, AuthResult
 
-    keeper = Keeper(folder)
+    keeper = Keeper(folder, bool(tls))
 
     def authenticate(server, session, envelope, mechanism, data):
         given = f"{data.login.decode()}:{data.password.decode()}"
         if given != login:
             return AuthResult(success=False, handled=False)
-        session.login_data = data.login
-        return AuthResult(success=True)
+        return AuthResult(success=True, auth_data=data.login)
 
     def context(pair):
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -164,7 +164,10 @@ Async<> Sender::Impl::TakeBackOwn(const Call& call) {
 // Claims what is due, tenant by tenant, as far as there is room; answers how many.
 Async<int> Sender::Impl::Turn(const Call& call, const std::vector<int>& shards) {
   if (under_way >= sq::kAtOnce) co_return 0;
-  std::vector<int64_t> buckets(shards.begin(), shards.end());
+  std::vector<int64_t> buckets;
+  for (int bucket = 0; bucket < 256; ++bucket) {
+    if (std::find(shards.begin(), shards.end(), bucket % events::kShards) != shards.end()) buckets.push_back(bucket);
+  }
   if (buckets.empty()) co_return 0;
   CRM_CO_TRY(pg::Rows waiting, co_await app.worker_db.Read(call, sql::kSendBacklog, pg::Params().IntArray(buckets)));
   backlog.Set(static_cast<double>(waiting.Int(0, 0)));
@@ -442,21 +445,33 @@ Async<> Sender::Impl::Attempt(sq::Claim& claim) {
 
   const auto begun = std::chrono::steady_clock::now();
   SmtpOutcome outcome;
-  // Owned by the work: whoever waits may be cancelled while the server still talks.
-  auto shared = std::make_shared<std::pair<SmtpRequest, SmtpOutcome>>(std::move(request), SmtpOutcome());
-  const absl::Status offloaded =
-      co_await app.offload([shared, marked, files = std::move(files), guard = &app.settings.guard, now = call.now()] {
-        shared->second.recipients.resize(shared->first.recipients.size());
-        auto addresses = guard->Resolve(shared->first.server.host());
-        if (!addresses.ok()) {
-          shared->second.error = std::string(addresses.status().message());
-          return;
-        }
-        shared->first.addresses = *std::move(addresses);
-        shared->first.letter = BuildLetter(marked, files, now);
-        shared->second = SmtpSend(shared->first);
-      });
-  outcome = std::move(shared->second);
+  // Owned by the work: whoever waits may be cancelled while the server still talks. (A lambda with such captures must
+  // not be a temporary of the co_await: g++ 12 destroys it twice.)
+  struct Work {
+    SmtpRequest request;
+    v1::Message letter;
+    std::vector<OutgoingFile> files;
+    absl::Time now;
+    SmtpOutcome outcome;
+  };
+  auto shared = std::make_shared<Work>();
+  shared->request = std::move(request);
+  shared->letter = marked;
+  shared->files = std::move(files);
+  shared->now = call.now();
+  std::function<void()> work = [shared, guard = &app.settings.guard] {
+    shared->outcome.recipients.resize(shared->request.recipients.size());
+    auto addresses = guard->Resolve(shared->request.server.host());
+    if (!addresses.ok()) {
+      shared->outcome.error = std::string(addresses.status().message());
+      return;
+    }
+    shared->request.addresses = *std::move(addresses);
+    shared->request.letter = BuildLetter(shared->letter, shared->files, shared->now);
+    shared->outcome = SmtpSend(shared->request);
+  };
+  const absl::Status offloaded = co_await app.offload(work);
+  outcome = shared->outcome;
   if (!offloaded.ok()) {
     outcome.recipients.resize(claim.recipients.size());
     outcome.error = std::string(offloaded.message());

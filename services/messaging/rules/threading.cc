@@ -55,6 +55,7 @@ void AnswerTo(const v1::Message& last, v1::Message& next) {
   next.set_in_reply_to(last.internet_message_id());
   next.clear_reference_ids();
   for (const auto& id : last.reference_ids()) next.add_reference_ids(id);
+  if (last.reference_ids().empty() && !last.in_reply_to().empty()) next.add_reference_ids(last.in_reply_to());
   next.add_reference_ids(last.internet_message_id());
   auto& ids = *next.mutable_reference_ids();
   while (static_cast<size_t>(ids.size()) > kReferencesMax) ids.erase(ids.begin() + 1);
