@@ -1,0 +1,25 @@
+#include "common/base/status.h"
+#include "common/pg/records.h"
+#include "services/scheduler/clock.h"
+#include "services/scheduler/handlers/save_rule.h"
+#include "services/scheduler/rule_service.h"
+
+namespace crm::scheduler {
+
+// Restores a rule, which is checked as if it were saved anew.
+Async<v1::Rule> RuleService::UndeleteRule(Call& call, const v1::UndeleteRuleRequest& request) {
+  CRM_CO_TRY(auto change, co_await pg::Undeleting(db_, call, rules_, request.id(), request.etag()));
+  CRM_CO_TRY(const auto others, co_await book_.Read(call));
+  CRM_CO_TRY(const absl::Time now, co_await DueNow(db_, call));
+  CRM_CO_TRY(automation::CheckSave(call, *others, change.after));
+  CRM_CO_TRY(auto stored, co_await db_.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::Rule> {
+    batch.Update(rules_, change.before, change.after);
+    automation::AddSave(batch, *others, &change.before, change.after, now);
+    automation::EmitRule(batch, rules_, &change.before, change.after);
+    return change.after;
+  }));
+  (co_await book_.Load(call.tenant())).IgnoreError();  // else the next refresh does
+  co_return pg::Shown(call, rules_, std::move(stored));
+}
+
+}  // namespace crm::scheduler

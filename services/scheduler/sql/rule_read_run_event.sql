@@ -1,0 +1,1 @@
+SELECT event FROM rule_run_event_view WHERE run_id = $1

@@ -1,0 +1,1 @@
+set(deps crm_scheduler_service crm_testing)
