@@ -158,7 +158,7 @@ await run({
     await page.fill("dialog input[type=text]", "Сделка Зинаиды");
     await page.click("dialog button[type=submit]");
     await page.waitForSelector(lead, { state: "detached" });
-    await page.click(".toast button");
+    await page.click(".toast:has-text(\"Accepted:\") button");
     await page.waitForSelector("h1 >> text=Сделка Зинаиды");
     check("accepted on the server", (await api("GET", `/v1/leads/${id}`)).status === "LEAD_STATUS_ACCEPTED");
 
@@ -248,7 +248,7 @@ await run({
     const status = async (id) => (await api("GET", `/v1/tasks/${id}`)).status;
     await page.click(`${line(late.id)} .tick`);
     await until("done on the server", async () => (await status(late.id)) === "TASK_STATUS_DONE");
-    await page.click(".toast button"); // undo
+    await page.click(".toast:has-text(\"Done:\") button"); // undo
     await until("open again", async () => (await status(late.id)) === "TASK_STATUS_OPEN");
     await page.waitForSelector(`${line(late.id)} .tick[aria-checked=false]`);
 
@@ -266,6 +266,7 @@ await run({
 
     const given = await api("POST", "/v1/tasks", { title: "Given by the head", kind: "TASK_KIND_MEETING", priority: "TASK_PRIORITY_URGENT", owner_id: facts.manager_id, due_time: soon(-1) });
     await page.waitForSelector(line(given.id));
+    await page.waitForSelector(".toast >> text=Given by the head");
     await page.waitForSelector(".bell .badge");
     await page.click(".bell .button");
     await page.waitForSelector(".notification.unread >> text=Given by the head");
@@ -374,7 +375,7 @@ await run({
     await line.locator(".request-line").click();
     await accessible(page, "the inspector");
     await line.locator(".request-facts .button").click();
-    await page.waitForSelector(".toast");
+    await page.waitForSelector(".toast:has-text(\"Copied\")");
     console.log(`curl ${JSON.stringify(await page.evaluate(() => navigator.clipboard.readText()))}`);
     await close(page);
   },

@@ -2,9 +2,9 @@
 import { get, post } from "../lib/api.js";
 import { ago } from "../lib/format.js";
 import { t } from "../lib/i18n.js";
-import { useLive } from "../lib/live.js";
+import { recordOf, useLive } from "../lib/live.js";
 import { linkTo } from "../lib/router.js";
-import { Button, Empty, Icon, Loading, classes, failed, html, useEffect, useLoad, useRef, useSoon, useState } from "../lib/ui.js";
+import { Button, Empty, Icon, Loading, classes, failed, html, toast, useEffect, useLoad, useRef, useSoon, useState } from "../lib/ui.js";
 
 const SNOOZE_HOURS = 1;
 
@@ -13,7 +13,11 @@ export function Bell() {
   const root = useRef(null);
   const unread = useLoad(() => get("/v1/notifications:unread"), []);
   const soon = useSoon(unread.reload);
-  useLive(["notification"], soon);
+  useLive(["notification"], (event) => {
+    soon();
+    const told = event.type === "notification.created" && recordOf(event);
+    if (told && !open) toast(told.title, { kind: told.urgent ? "bad" : "", action: linkTo(told.record_id) && { text: t("open"), run: () => (location.hash = linkTo(told.record_id)) } });
+  });
   useEffect(() => {
     if (!open) return undefined;
     const away = (event) => root.current.contains(event.target) || setOpen(false);
