@@ -202,8 +202,9 @@ def register(instance: Instance, name: str, secret: str) -> None:
 
 
 def answers(instance: Instance) -> bool:
+    """By its inner port: where others call is the operator's choice."""
     try:
-        with socket.create_connection(("127.0.0.1", instance.edge_port), timeout=1):
+        with socket.create_connection(("127.0.0.1", instance.edge_metrics_port), timeout=1):
             return True
     except OSError:
         return False
@@ -213,5 +214,5 @@ def wait(instance: Instance, seconds: float = 60, alive=lambda: True) -> None:
     deadline = time.monotonic() + seconds
     while not answers(instance):
         if time.monotonic() > deadline or not alive():
-            raise console.Failure(f"the edge does not answer on port {instance.edge_port}", "its log says why", log=instance.log(NAME))
+            raise console.Failure(f"the edge does not answer on port {instance.edge_metrics_port}", "its log says why", log=instance.log(NAME))
         time.sleep(0.05)

@@ -80,7 +80,8 @@ class Machine(Instance):
                 if service != "gateway":
                     self.systemctl("start", f"crm-migrate@{service}", what=f"the migrations of {service} failed: journalctl -u crm-migrate@{service}")
         with console.step("services"):
-            for service in self.services:
+            # Identity first, which knows everybody's rights; the door last.
+            for service in sorted(self.services, key=lambda name: (name == "gateway", name != "identity")):
                 if service not in without:
                     self.systemctl("restart", f"crm@{service}", what=f"{service} did not start: journalctl -u crm@{service}")
                     health.wait(self, [service])
