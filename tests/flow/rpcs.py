@@ -18,13 +18,14 @@ from pathlib import Path
 
 from stack import PASSWORD, Stack, eventually
 
+from crmlib import letterbox
 from crmlib.api import Api
 
 TYPE_ID = re.compile(r"\b([a-z]+(?:_[a-z]+)*)_([0-7][0-9a-hjkmnp-tv-z]{25})\b")
 # Fields that say how a call is made, not what it is about.
 ENVELOPE = {"request_id", "etag", "page_size", "page_token", "filter", "order_by", "view", "count", "show_deleted", "update_mask"}
 # What a pattern rule may want; the first that fits is taken.
-PATTERN_SAMPLES = ("7.50", "12", "EUR", "DE", "en", "2026-11-23", "09:30", "18:00", "#336699", "contact", "abc")
+PATTERN_SAMPLES = ("7.50", "12", "EUR", "DE", "en", "2026-11-23", "09:30", "18:00", "#336699", "contact", "abc", "deal.moved")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -297,7 +298,7 @@ class Making:
             return self.requests.hints[name]
         if own.get("in"):
             return next((one for one in own["in"] if one), "")
-        if own.get("email") or name == "email":
+        if own.get("email") or name in ("email", "address"):
             return f"x{number}@{self.requests.mark or 'walls'}.example.com"
         if own.get("pattern"):
             fitting = [one for one in PATTERN_SAMPLES if re.search(own["pattern"], one) and len(one) <= int(own.get("max_len", 99))]
@@ -319,7 +320,7 @@ def is_plain_text(field: dict) -> bool:
 
 
 def is_unique(field: dict) -> bool:
-    return field["name"] in ("name", "title", "email", "sku", "external_ids", "is_default")
+    return field["name"] in ("name", "title", "email", "address", "sku", "external_ids", "is_default")
 
 
 def flattened(value, path: str = ""):
@@ -629,6 +630,15 @@ class Tenant:
         self.kept["stage"] = self.seen["stage"][1]  # new deals stand on the first
         for prefix in catalogue.makers:
             self.id(prefix)
+        self.write_letter()
+
+    def write_letter(self) -> None:
+        """What no rpc makes without a mail server comes by letter: a conversation and its message."""
+        address = self.http.raw("GET", f"/v1/channels/{self.id('channel')}").body["address"]
+        letter = f"From: {self.mark} <{self.mark}@customer.example>\r\nTo: {address}\r\nSubject: {self.mark} letter\r\n\r\n{self.mark} asks\r\n"
+        refused = letterbox.hand_in(self.stack.instance.lmtp_port, f"{self.mark}@customer.example", [address], letter.encode())
+        assert not refused, refused
+        eventually(lambda: self.look_around() or {"conversation", "message"} <= set(self.seen), 20, "the letter")
 
     def look_around(self) -> None:
         """Ids of everything that the tenant's lists show."""
@@ -680,7 +690,7 @@ class Tenant:
     def mend(self, method: Method, recipe: Recipe, request: dict, result: Result) -> bool:
         for name in result.fields:
             path = self.place_of(method, re.sub(r"\[\d+\]", "", name))
-            if "[" not in name and path and at(request, path) in (None, "", [], {}) and path not in recipe.forced:
+            if path and at(request, path) in (None, "", [], {}) and path not in recipe.forced:
                 recipe.forced.add(path)
                 return True
         # What it names is there and still not right: take it from a record that exists.
