@@ -15,7 +15,7 @@ from crmlib.console import Failure
 
 # What lies across tenants, and why: the way from a login to its tenant, sign-in attempts at logins that may be nobody's, the leases
 # that workers share, and which migrations have run.
-WITHOUT_TENANT = {"directory", "login_failure", "bucket_lease", "migration"}
+WITHOUT_TENANT = {"directory", "login_failure", "mailbox", "bucket_lease", "migration"}
 # PostgreSQL prints the condition of views and policies so.
 CONDITION = re.compile(r'''\(("?\w+"?\.)?tenant_id = \(current_setting\('app\.tenant'::text\)\)::uuid\)''')
 REFUSED = "42501"  # insufficient_privilege, row-level security included
