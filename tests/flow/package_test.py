@@ -4,6 +4,7 @@ out on a machine without systemd."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -44,6 +45,11 @@ class PackageTest(unittest.TestCase):
         for name in ("libgrpc++1.51", "libpq5", "postgresql-15", "haproxy", "tzdata"):
             self.assertTrue(any(one.startswith(name) for one in runtime), name)
         self.assertFalse(any(one.endswith("-dev") for one in runtime), "nothing of a compiler is needed")
+        # What the image leaves out is no library that a program is linked with.
+        left_out = re.search(r"grep -v -E '([^']+)'", (self.unpacked / "deploy/Dockerfile").read_text())[1]
+        dropped = {one for one in runtime if re.search(left_out, one)}
+        self.assertTrue(dropped)
+        self.assertEqual(dropped & (package.libraries(self.unpacked) | set(package.LOADED)), set())
         self.assertIn("usage:", self.run_there("tools/crm", "help"))
 
     def test_a_service_runs_from_it(self):
