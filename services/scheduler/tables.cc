@@ -4,20 +4,23 @@
 
 namespace crm::scheduler {
 
+namespace tables {
+
+const v1::Calendar& CalendarIn(const google::protobuf::Message& record) {
+  return static_cast<const v1::Calendar&>(record);
+}
+
+}  // namespace tables
+
 Tables::Tables() {
-  calendars.AddUniqueKey(
-      {"calendar_subject", "calendar.user_id", sql::kFindCalendarOf, [](const google::protobuf::Message& record) {
-         const auto& calendar = static_cast<const v1::Calendar&>(record);
-         pg::Params params;
-         for (const std::string* id : {&calendar.user_id(), &calendar.team_id()}) {
-           if (id->empty()) {
-             params.Null();
-           } else {
-             params.Id(UuidOf(*id));
-           }
-         }
-         return params;
-       }});
+  calendars.AddUniqueKey({"calendar_user", "calendar.user_id", sql::kFindCalendarOfUser, [](const auto& record) {
+                            return pg::Params().Id(UuidOf(tables::CalendarIn(record).user_id()));
+                          }});
+  calendars.AddUniqueKey({"calendar_team", "calendar.team_id", sql::kFindCalendarOfTeam, [](const auto& record) {
+                            return pg::Params().Id(UuidOf(tables::CalendarIn(record).team_id()));
+                          }});
+  calendars.AddUniqueKey({"calendar_default", "calendar.is_default", sql::kFindDefaultCalendar,
+                          [](const google::protobuf::Message&) { return pg::Params(); }});
 }
 
 }  // namespace crm::scheduler

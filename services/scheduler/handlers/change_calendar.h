@@ -20,6 +20,10 @@ inline absl::Status CheckCalendar(const v1::Calendar& calendar) {
   if (!calendar.user_id().empty() && !calendar.team_id().empty()) {
     return FieldError("calendar.team_id", "is set beside user_id; a calendar is a user's or a team's");
   }
+  if (calendar.is_default() && !(calendar.user_id().empty() && calendar.team_id().empty())) {
+    return FieldError("calendar.is_default",
+                      "is set beside user_id or team_id; a calendar is one person's, a team's or everybody's");
+  }
   if (!calendar.time_zone().empty() && !IsZone(calendar.time_zone())) {
     return FieldError("calendar.time_zone",
                       absl::StrCat(calendar.time_zone(), " is no IANA zone, such as Europe/Berlin"));
@@ -39,7 +43,7 @@ inline Async<v1::Calendar> StoreCalendar(App& app, Call& call, const v1::Calenda
     batch.Emit(about, event);
     return after;
   });
-  CRM_CO_TRY(stored.status());
+  if (!stored.ok()) co_return co_await pg::NameExisting(app.db, call, calendars, stored.status(), after);
   co_return pg::Shown(call, calendars, *std::move(stored));
 }
 

@@ -1,11 +1,16 @@
 #include "services/scheduler/handlers/change_calendar.h"
+#include "services/scheduler/sql.h"
 
 namespace crm::scheduler {
 
-// Makes the calendar of a user, a team or the organisation.
+// Makes the calendar of a user, a team or the organisation, whose the first is that is nobody's.
 Async<v1::Calendar> CalendarService::CreateCalendar(Call& call, const v1::CreateCalendarRequest& request) {
   v1::Calendar calendar = request.calendar();
   CRM_CO_TRY(CheckCalendar(calendar));
+  if (calendar.user_id().empty() && calendar.team_id().empty() && !calendar.is_default()) {
+    CRM_CO_TRY(pg::Rows there, co_await db_.Read(call, sql::kFindDefaultCalendar, pg::Params()));
+    calendar.set_is_default(there.empty());
+  }
   pg::StampNew(call, calendars_, calendar);
   auto stored = co_await db_.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::Calendar> {
     batch.Insert(calendars_, calendar);

@@ -5,7 +5,7 @@ namespace crm::scheduler {
 
 // Lists calendars.
 Async<v1::ListCalendarsResponse> CalendarService::ListCalendars(Call& call, const v1::ListCalendarsRequest& request) {
-  co_return co_await pg::ListShown(db_, call, calendars_, request, &v1::ListCalendarsResponse::mutable_calendars);
+  co_return co_await pg::ListReply<v1::ListCalendarsResponse>(db_, call, calendars_, request);
 }
 
 }  // namespace crm::scheduler

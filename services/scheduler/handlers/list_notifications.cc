@@ -14,8 +14,7 @@ Async<v1::ListNotificationsResponse> NotificationService::ListNotifications(
   args.where = request.unread() ? "t.read_time IS NULL" : "true";
   if (!request.show_snoozed()) args.where += " AND t.snooze_time IS NULL";
   args.default_order = "create_time desc";
-  co_return co_await pg::ListShown(db_, own, notifications_, request,
-                                   &v1::ListNotificationsResponse::mutable_notifications, std::move(args));
+  co_return co_await pg::ListReply<v1::ListNotificationsResponse>(db_, own, notifications_, request, std::move(args));
 }
 
 }  // namespace crm::scheduler

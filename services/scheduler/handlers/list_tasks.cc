@@ -22,6 +22,7 @@ Async<v1::ListTasksResponse> TaskService::ListTasks(Call& call, const v1::ListTa
   const bool full = request.view() == type::v1::VIEW_FULL;
   for (v1::Task& task : page.items) {
     if (full) pg::FillAccess(call, tasks_, task);
+    pg::Mask(call, task);
     *response.add_tasks() = std::move(task);
   }
   if (full) {

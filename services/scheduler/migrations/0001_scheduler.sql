@@ -191,6 +191,7 @@ CREATE TABLE calendar (
   name        text NOT NULL,
   user_id     uuid,
   team_id     uuid,
+  is_default  boolean NOT NULL,
   time_zone   text NOT NULL,
   shifts      jsonb NOT NULL,
   holidays    jsonb NOT NULL,
@@ -201,7 +202,9 @@ CREATE TABLE calendar (
 );
 COMMENT ON TABLE calendar IS 'history';
 -- One for each user, each team and the organisation.
-CREATE UNIQUE INDEX calendar_subject ON calendar (tenant_id, coalesce(user_id, team_id, tenant_id)) WHERE delete_time IS NULL;
+CREATE UNIQUE INDEX calendar_user ON calendar (tenant_id, user_id) WHERE user_id IS NOT NULL AND delete_time IS NULL;
+CREATE UNIQUE INDEX calendar_team ON calendar (tenant_id, team_id) WHERE team_id IS NOT NULL AND delete_time IS NULL;
+CREATE UNIQUE INDEX calendar_default ON calendar (tenant_id) WHERE is_default AND delete_time IS NULL;
 CREATE INDEX calendar_create_time ON calendar (tenant_id, create_time, id);
 
 CREATE TABLE absence (

@@ -111,6 +111,7 @@ std::optional<absl::Time> Occurrence(const std::string& rrule, absl::Time first,
     if (icaltime_is_null_time(next)) return std::nullopt;
     const absl::CivilSecond local = recurring::CivilOf(next);
     if (local <= begin) continue;
+    if (local.year() > 9999) return std::nullopt;  // no timestamp can say it
     const absl::Time moment =
         zone.At(local).pre;  // a time that is skipped: by the offset before the gap, as the RFC says
     if (!icaltime_is_null_time(until)) {

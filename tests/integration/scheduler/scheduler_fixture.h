@@ -155,7 +155,8 @@ class SchedulerTest : public ::testing::Test {
 
   std::vector<v1::Notification> Inbox(const std::string& user) {
     Call call = OwnCallOf(user, {});
-    auto page = loop_.Run(notifications_->ListNotifications(call, v1::ListNotificationsRequest()));
+    auto page =
+        crm::testing::Received(loop_.Run(notifications_->ListNotifications(call, v1::ListNotificationsRequest())));
     EXPECT_TRUE(page.ok()) << page.status();
     if (!page.ok()) return {};
     return {page->notifications().begin(), page->notifications().end()};

@@ -470,6 +470,12 @@ TEST_F(TasksTest, CalendarsInLayersAndHolidaysByCountry) {
   Call call = CallOf(boss_);
   v1::CreateCalendarRequest create;
   *create.mutable_calendar() = again;
+  auto nobodys = loop_.Run(calendars_->CreateCalendar(call, create));
+  ASSERT_TRUE(nobodys.ok()) << nobodys.status();
+  EXPECT_FALSE(nobodys->is_default());
+  EXPECT_TRUE(company_.is_default());
+  create.mutable_calendar()->set_is_default(true);
+  call = CallOf(boss_);
   const auto refused = loop_.Run(calendars_->CreateCalendar(call, create)).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(MetadataOf(refused)["existing"], company_.id());
