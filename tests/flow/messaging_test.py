@@ -3,6 +3,8 @@
 import email.message
 import email.utils
 import json
+import os
+import re
 import signal
 import smtplib
 import socket
@@ -395,6 +397,28 @@ class MessagingTest(unittest.TestCase):
         self.assertEqual(sent["id"], same["id"])
         self.becomes(sent["id"], "SENT")
         self.assertEqual(len(self.box.letters("ada2@customer.example")), 1)
+
+    def test_the_guide(self):
+        blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/MAIL.md").read_text(), re.S)
+        self.assertGreaterEqual(len(blocks), 5)
+        eventually(lambda: self.api.get("/v1/pipelines")["pipelines"], WAIT, "the package's pipeline")
+        done = subprocess.run(["bash", "-euo", "pipefail", "-x", "-c", "\n".join(blocks)], text=True, timeout=240, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT,
+                              env=os.environ | {"CRM_URL": self.stack.instance.url, "CRM_TOKEN": self.api.token, "SMTP_PORT": str(self.box.port)})
+        self.assertEqual(done.returncode, 0, done.stdout[-3000:])
+
+    def test_an_address_moves_with_its_channel(self):
+        moved = f"office@{self.domain}"
+        self.assertEqual(self.api.patch(f"/v1/channels/{self.channel['id']}", {"address": moved})["address"], moved)
+        letter = compose("ada@customer.example", moved, "x", "y")
+        self.assertEqual(list(self.hand_in(letter, self.address, moved)), [self.address])
+        channel = f"/v1/channels/{self.channel['id']}"
+        self.assertTrue(self.api.call("DELETE", channel).ok)
+        self.assertEqual(list(self.hand_in(letter, moved)), [moved])
+        other = self.stack.sign_up().post("/v1/channels", {"name": "Heir", "address": moved})
+        self.assertEqual(self.api.call("POST", f"{channel}:undelete", {}).status, 409)
+        self.assertEqual(other["address"], moved)
+        self.assertEqual(self.api.post("/v1/channels", {"name": "Next", "address": self.address})["address"], self.address)
 
     def test_a_letter_can_be_taken_back_before_it_goes(self):
         later = self.send(f"later.still@{self.domain}", not_before="2999-01-01T00:00:00Z")

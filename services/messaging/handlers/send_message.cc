@@ -169,12 +169,14 @@ Async<v1::Message> MessageService::SendMessage(Call& call, const v1::SendMessage
   v1::Conversation after;
   if (before) {
     after = *before;
+    after.set_status(v1::CONVERSATION_STATUS_OPEN);
     if (last) AnswerTo(*last, message);
     if (after.contact_id().empty()) after.set_contact_id(message.contact_id());
     if (after.company_id().empty()) after.set_company_id(message.company_id());
     if (!request.deal_id().empty()) after.set_deal_id(request.deal_id());
   } else {
     after.set_channel_id(channel.id());
+    after.set_status(v1::CONVERSATION_STATUS_OPEN);
     after.set_subject(message.subject().empty() ? "(no subject)" : message.subject());
     after.set_contact_id(message.contact_id());
     after.set_company_id(message.company_id());

@@ -59,7 +59,7 @@ CREATE TABLE mailbox (
   owner_tenant uuid NOT NULL,
   channel_id   uuid NOT NULL
 );
-GRANT SELECT, INSERT, DELETE ON mailbox TO messaging;
+COMMENT ON TABLE mailbox IS 'deletable';
 
 CREATE TABLE conversation (
   tenant_id         uuid NOT NULL,
