@@ -154,8 +154,8 @@ hearing::Letter SubscriptionImpl::Open(const Uuid& tenant, uint64_t seq, const s
 asio::awaitable<absl::StatusOr<std::vector<pg::Batch::Item>>> SubscriptionImpl::Effects(Letter& letter, bool* waited) {
   *waited = false;
   if (!letter.readable) co_return absl::DataLossError("the event cannot be read");
-  auto effect = effects_.find(hearing::PayloadType(letter.event));
-  if (effect == effects_.end()) co_return std::vector<pg::Batch::Item>{};
+  auto effects = effects_.find(hearing::PayloadType(letter.event));
+  if (effects == effects_.end()) co_return std::vector<pg::Batch::Item>{};
   auto turned = std::make_shared<bool>(false);
   auto executor = co_await asio::this_coro::executor;  // not inside the call: g++ 12 would destroy the lambda twice
   asio::post(executor, [turned] { *turned = true; });
@@ -163,7 +163,10 @@ asio::awaitable<absl::StatusOr<std::vector<pg::Batch::Item>>> SubscriptionImpl::
   const events::Heard heard{letter.call, letter.event};
   absl::Status status;
   try {
-    status = co_await effect->second(heard, batch);
+    for (const Effect& effect : effects->second) {
+      status = co_await effect(heard, batch);
+      if (!status.ok()) break;
+    }
   } catch (const std::exception& error) {
     status = absl::InternalError(absl::StrCat("the effect threw: ", error.what()));
   }

@@ -153,6 +153,14 @@ void SubscriptionImpl::Failed(Lane& lane, const absl::Status& status) {
 
 // ---- heads ----
 
+// A database that crashed may have forgotten the newest of what was committed asynchronously, effect and position alike:
+// what lanes remember of it is asked of the database again.
+void SubscriptionImpl::DoubtAfterLosses() {
+  if (losses_ == db_.losses()) return;
+  losses_ = db_.losses();
+  for (auto& [tenant, lane] : lanes_) lane->loaded = lane->known = false;
+}
+
 // Asks the producer how far its lanes are. `patient`: what Redis may still be bringing is given a moment; what did not
 // come by then was lost on the way, and the place in the streams is looked up anew.
 Async<> SubscriptionImpl::CheckHeadsOnce(bool patient) {
@@ -160,6 +168,7 @@ Async<> SubscriptionImpl::CheckHeadsOnce(bool patient) {
     lag_.Set(0);
     co_return absl::OkStatus();
   }
+  DoubtAfterLosses();
   Call call = OwnCall(options_.service, "events.CheckHeads", Uuid{}, hearing::kHeadsTimeout);
   v1::ListHeadsRequest request;
   if (share_.shards().size() < kShards) {
@@ -184,11 +193,13 @@ Async<> SubscriptionImpl::CheckHeadsOnce(bool patient) {
                                         pg::Params().Text(options_.producer).IdArray(unknown), pg::Work::kList));
     for (const Uuid& tenant : unknown) {
       Lane& lane = LaneOf(tenant);
-      if (!lane.loaded) lane.known = true;
+      if (lane.loaded || lane.running) continue;  // its coroutine knows better
+      lane.known = true;
+      lane.position = 0;
     }
     for (int i = 0; i < rows.size(); ++i) {
       Lane& lane = LaneOf(rows.Id(i, 0));
-      if (!lane.loaded) lane.position = std::max(lane.position, static_cast<uint64_t>(rows.Int(i, 1)));
+      if (!lane.loaded && !lane.running) lane.position = static_cast<uint64_t>(rows.Int(i, 1));
     }
   }
 
@@ -252,6 +263,7 @@ asio::awaitable<void> SubscriptionImpl::KeepShare(std::shared_ptr<SubscriptionIm
       self->tail_.SetShards(self->share_.shards());  // answers by a gap, which asks for the heads
       self->AskHeads();
     }
+    if (self->losses_ != self->db_.losses()) self->AskHeads();
     co_await self->share_bell_->Wait(pause);
   }
   co_await self->share_.Release();

@@ -41,8 +41,9 @@ class Consumer {
  public:
   virtual ~Consumer() = default;
 
-  // The effect of one payload type. It fills the batch; the batch commits together with the position. Events without a
-  // handler only move the position.
+  // An effect of one payload type. It fills the batch; the batch commits together with the position. Events without a
+  // handler only move the position. Several effects of one type run in the order in which they were registered, into the
+  // same batch; the first error undoes all of it.
   template <typename Payload>
   void On(std::function<Async<>(const Heard&, const Payload&, pg::Batch&)> effect) {
     Add(Payload::descriptor()->full_name(),
@@ -53,10 +54,10 @@ class Consumer {
           co_return co_await effect(heard, payload, batch);
         });
   }
-  // Called after an effect has committed, on the loop; for in-process caches and live streams. Never for correctness.
   // The same for a payload type known by its name alone ("crm.contact.v1.ContactCreated"); the effect unpacks.
   using Effect = std::function<Async<>(const Heard&, pg::Batch&)>;
   void OnType(std::string payload_type, Effect effect) { Add(std::move(payload_type), std::move(effect)); }
+  // Called after an effect has committed, on the loop; for in-process caches and live streams. Never for correctness.
   virtual void AfterCommit(std::function<void(const v1::Event&)> listener) = 0;
 
  protected:

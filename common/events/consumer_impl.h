@@ -104,7 +104,9 @@ class SubscriptionImpl final : public Subscription, public std::enable_shared_fr
   void AfterCommit(std::function<void(const v1::Event&)> listener) override {
     listeners_.push_back(std::move(listener));
   }
-  void Add(std::string payload_type, Effect effect) override { effects_[std::move(payload_type)] = std::move(effect); }
+  void Add(std::string payload_type, Effect effect) override {
+    effects_[std::move(payload_type)].push_back(std::move(effect));
+  }
   const std::string& producer() const override { return options_.producer; }
 
   // ---- running ----
@@ -160,6 +162,7 @@ class SubscriptionImpl final : public Subscription, public std::enable_shared_fr
     heads_now_ = true;
     if (heads_bell_) heads_bell_->Ring();
   }
+  void DoubtAfterLosses();
   static asio::awaitable<void> WatchHeads(std::shared_ptr<SubscriptionImpl> self);
   Async<> CheckHeadsOnce(bool patient);
   static asio::awaitable<void> KeepShare(std::shared_ptr<SubscriptionImpl> self);
@@ -174,7 +177,7 @@ class SubscriptionImpl final : public Subscription, public std::enable_shared_fr
   const ConsumerOptions options_;
   Share share_;
   Tail tail_;
-  std::map<std::string, Effect> effects_;
+  std::map<std::string, std::vector<Effect>> effects_;  // of one payload type, in the order of registration
   std::vector<std::function<void(const v1::Event&)>> listeners_;
 
   std::mutex mutex_;
@@ -185,6 +188,7 @@ class SubscriptionImpl final : public Subscription, public std::enable_shared_fr
   std::unique_ptr<Bell> heads_bell_, share_bell_, end_bell_;
   bool heads_now_ = true;
   hearing::steady_clock::time_point reseek_at_{};
+  uint64_t losses_ = 0;  // of connections to the database, when the lanes were last taken for true
   int tasks_ = 0;
   absl::flat_hash_map<Uuid, std::unique_ptr<Lane>> lanes_;
   size_t held_ = 0;  // events in all lanes' `pending`

@@ -262,6 +262,7 @@ void Connection::Failed(const std::string& why) {
 void Connection::Lost(const std::string& why) {
   if (state_ != State::kReady) return;
   if (!renew_) {
+    if (options_.losses) options_.losses->fetch_add(1);
     obs::Log(obs::Level::kWarning, "the connection to the database was lost",
              {{"connection", options_.name}, {"why", why}, {"in_flight", load()}});
   }

@@ -5,6 +5,7 @@
 #include <absl/container/flat_hash_map.h>
 #include <absl/status/status.h>
 
+#include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -81,7 +82,8 @@ struct ConnectOptions {
   std::string conninfo;
   std::string password;
   std::string schema;
-  std::string name;  // application_name, for pg_stat_activity: "contact/write"
+  std::string name;                               // application_name, for pg_stat_activity: "contact/write"
+  std::shared_ptr<std::atomic<uint64_t>> losses;  // counts connections that broke
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {

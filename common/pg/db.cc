@@ -4,6 +4,7 @@
 #include <absl/time/clock.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/this_coro.hpp>
 #include <utility>
 
@@ -69,6 +70,12 @@ struct Db::Impl {
   };
   DbOptions options;
   std::vector<Loop> loops;
+  std::function<void(const Uuid&)> on_emit;
+  std::shared_ptr<std::atomic<uint64_t>> losses = std::make_shared<std::atomic<uint64_t>>(0);
+
+  void Emitted(const Call& call, bool emits) {
+    if (emits && on_emit) on_emit(call.tenant());
+  }
 
   Pool& PoolOf(const asio::any_io_executor& executor, Work work) {
     asio::execution_context* context = &asio::query(executor, asio::execution::context);
@@ -98,7 +105,7 @@ Db::Db(DbOptions options, std::vector<asio::any_io_executor> loops) : impl_(std:
   for (const asio::any_io_executor& executor : loops) {
     auto pool = [&](const char* work, int connections, int depth) {
       PoolOptions pool_options;
-      pool_options.connect = {o.conninfo, o.password, o.schema, absl::StrCat(o.schema, "/", work)};
+      pool_options.connect = {o.conninfo, o.password, o.schema, absl::StrCat(o.schema, "/", work), impl_->losses};
       pool_options.connections = std::max(connections, 1);
       pool_options.depth = std::max(depth, 1);
       pool_options.queue_max = o.queue_max;
@@ -115,7 +122,20 @@ Db::Db(DbOptions options, std::vector<asio::any_io_executor> loops) : impl_(std:
 
 Db::~Db() = default;
 
+uint64_t Db::losses() const { return impl_->losses->load(); }
 const std::string& Db::schema() const { return impl_->options.schema; }
+
+namespace store {
+
+absl::Status KeyReused(const std::string& key) {
+  return Error(absl::StatusCode::kInvalidArgument, Reason::ERROR_REASON_IDEMPOTENCY_KEY_REUSED,
+               "the idempotency key was used with another request; use a new key for each request",
+               {{"idempotency_key", key}});
+}
+
+}  // namespace store
+
+void Db::OnEmit(std::function<void(const Uuid& tenant)> listener) { impl_->on_emit = std::move(listener); }
 
 Async<std::vector<Rows>> Db::Read(const Call& call, Batch batch, ReadOptions options) {
   CRM_CO_TRY(batch.status());
@@ -150,6 +170,7 @@ Async<std::vector<Rows>> Db::Write(const Call& call, Batch batch) {
     FlightPtr flight = store::NewFlight(call, std::move(items));
     co_await pool.Run(flight);
     if (flight->outcome == store::Outcome::kDone) {
+      impl_->Emitted(call, batch.emits());
       CRM_FAILPOINT_CO_RETURN("pg.before_reply");
       co_return std::move(flight->rows);
     }
@@ -182,6 +203,7 @@ Async<std::optional<std::string>> Db::OnceKept(const Call& call, Batch batch, st
     FlightPtr flight = store::NewFlight(call, std::move(items));
     co_await pool.Run(flight);
     if (flight->outcome == store::Outcome::kDone) {
+      impl_->Emitted(call, batch.emits());
       CRM_FAILPOINT_CO_RETURN("pg.before_reply");
       co_return std::nullopt;
     }
@@ -199,18 +221,16 @@ Async<std::optional<std::string>> Db::OnceKept(const Call& call, Batch batch, st
     co_return Error(absl::StatusCode::kUnavailable, Reason::ERROR_REASON_UNAVAILABLE,
                     "the answer to this idempotency key has just expired; send the request again with a new key");
   }
-  if (kept.Text(0, 0) != call.method || kept.Bytes(0, 1) != call.body_hash) {
-    co_return Error(absl::StatusCode::kInvalidArgument, Reason::ERROR_REASON_IDEMPOTENCY_KEY_REUSED,
-                    "the idempotency key was used with another request; use a new key for each request",
-                    {{"idempotency_key", key}});
-  }
+  if (kept.Text(0, 0) != call.method || kept.Bytes(0, 1) != call.body_hash) co_return store::KeyReused(key);
   co_return std::string(kept.Bytes(0, 2));
 }
 
 Async<std::optional<std::string>> Db::KeptReply(const Call& call) {
   if (call.tenant().IsNil() || call.idempotency_key.empty()) co_return std::nullopt;
   CRM_CO_TRY(Rows kept, co_await Read(call, store::kKept, Params().Text(call.idempotency_key)));
-  if (kept.empty() || kept.Text(0, 0) != call.method || kept.Bytes(0, 1) != call.body_hash) co_return std::nullopt;
+  if (kept.empty()) co_return std::nullopt;
+  if (kept.Text(0, 0) != call.method || kept.Bytes(0, 1) != call.body_hash)
+    co_return store::KeyReused(call.idempotency_key);
   co_return std::string(kept.Bytes(0, 2));
 }
 

@@ -81,8 +81,9 @@ class Db {
   // ... and nullopt if it is this reply that is now stored.
   Async<std::optional<std::string>> OnceKept(const Call& call, Batch batch, std::string reply);
 
-  // The reply that this call's idempotency key already has, from the same request; nullopt if it has none. For handlers
-  // that fail because what they were asked for is done: the first answer got lost on its way.
+  // The reply that this call's idempotency key already has, from the same request; nullopt if it has none, and
+  // IDEMPOTENCY_KEY_REUSED if another request had it. For handlers that fail because what they were asked for is done:
+  // the first answer got lost on its way.
   Async<std::optional<std::string>> KeptReply(const Call& call);
 
   // A write without idempotency row, for consumers and jobs, whose own guards make repeating harmless.
@@ -92,7 +93,14 @@ class Db {
   // UPDATE and decide. Rolled back unless it answers OK. Several round trips.
   Async<> Transact(const Call& call, std::function<Async<>(Transaction&)> body);
 
+  // Called with the tenant after each commit that wrote events, on the writer's loop: the relay is told. Set before the
+  // first write; nothing depends on it being called.
+  void OnEmit(std::function<void(const Uuid& tenant)> listener);
+
   const std::string& schema() const;
+  // How many connections broke so far. When it grows the server may have crashed, and with it commits that did not wait
+  // for the disk (synchronous_commit off) are gone: who relies on one asks the database again.
+  uint64_t losses() const;
   // True when a connection of each kind answers; for readiness.
   Async<> Ping();
 

@@ -200,6 +200,23 @@ TEST_F(ConsumerTest, GoesOnAfterACrashOfPostgres) {
   EXPECT_EQ(Number("SELECT count(*) FROM hearer.dead_letter"), 0) << "an outage is no event's fault";
 }
 
+// Effects are committed without waiting for the disk: a crash takes the newest of them, and no event comes after it that
+// would show the gap.
+TEST_F(ConsumerTest, RepeatsWhatACrashOfPostgresForgot) {
+  Relay& relay = Start(machine_->MakeRelay());
+  StartNoting();
+  Uuid tenant = crm::testing::NewTenant();
+  Emit(tenant, "thing_1", 1, 20, &relay);
+  AwaitPosition(tenant, 20);
+  Servers::Get().Sql(absl::StrCat("UPDATE hearer.position SET seq = 15 WHERE tenant_id = ", Id(tenant)));
+  Servers::Get().Sql(absl::StrCat("DELETE FROM hearer.effect WHERE tenant_id = ", Id(tenant), " AND value > 15"));
+  Servers::Get().KillPostgres();
+  loop_.RunFor(milliseconds(300));
+  Servers::Get().StartPostgres();
+  AwaitPosition(tenant, 20);
+  EXPECT_EQ(Noted(tenant), Range(1, 20));
+}
+
 // An effect that reads what earlier effects wrote, in the middle of a long catch-up that is otherwise grouped.
 TEST_F(ConsumerTest, LetsAnEffectReadWhatEarlierOnesWrote) {
   Uuid tenant = crm::testing::NewTenant();
@@ -466,6 +483,44 @@ TEST_F(ConsumerTest, AnswersListsOfEventsAndHeads) {
   ASSERT_GE(of_bucket.heads_size(), 1);
   EXPECT_EQ(heads({(tenant.bucket() + 1) % 256, (other.bucket() + 1) % 256}).heads_size(),
             (tenant.bucket() + 1) % 256 == other.bucket() || (other.bucket() + 1) % 256 == tenant.bucket() ? 1 : 0);
+}
+
+TEST_F(ConsumerTest, AReaderMayWaitForItsOwnWrite) {
+  Uuid tenant = crm::testing::NewTenant();
+  Call call = OwnCall("gateway", "test", Uuid{}, milliseconds(20'000));
+  auto settle = [&](EventLog& log) {
+    v1::SettleLaneRequest request;
+    request.set_tenant_id(TypeId("tenant", tenant));
+    auto run = [](EventLog& log, Call own, v1::SettleLaneRequest asked) -> Async<v1::SettleLaneResponse> {
+      co_return co_await log.SettleLane(own, asked);
+    };
+    return *loop_.Run(run(log, call, request));
+  };
+  auto reached = [&](EventLog& log, const std::string& producer, uint64_t seq) {
+    v1::AwaitPositionRequest request;
+    request.set_tenant_id(TypeId("tenant", tenant));
+    request.set_producer(producer);
+    request.set_seq(seq);
+    auto run = [](EventLog& log, Call own, v1::AwaitPositionRequest asked) -> Async<v1::AwaitPositionResponse> {
+      co_return co_await log.AwaitPosition(own, asked);
+    };
+    return loop_.Run(run(log, call, request))->reached();
+  };
+  EXPECT_TRUE(settle(machine_->log).settled()) << "nothing was written";
+  Emit(tenant, "thing_1", 1, 3);
+  EXPECT_FALSE(settle(machine_->log).settled()) << "nobody numbers";
+  Relay& relay = Start(machine_->MakeRelay());
+  EventLog maker(machine_->maker, machine_->maker_worker, {}, [&](const Uuid& who) { relay.Poke(who); });
+  v1::SettleLaneResponse lane = settle(maker);
+  EXPECT_TRUE(lane.settled());
+  EXPECT_EQ(lane.seq(), 3u);
+
+  Subscription& heard = StartNoting();
+  EventLog hearer(machine_->hearer, machine_->hearer_worker, {&heard});
+  EXPECT_TRUE(reached(hearer, "maker", 3));
+  EXPECT_EQ(Noted(tenant).size(), 3u) << "what is reached can be read";
+  EXPECT_FALSE(reached(hearer, "maker", 4));
+  EXPECT_TRUE(reached(hearer, "somebody_else", 9)) << "nothing to wait for";
 }
 
 TEST_F(ConsumerTest, CatchesUpQuickly) {
