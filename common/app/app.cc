@@ -323,10 +323,20 @@ void Process::StartServing() {
   if (db_)
     options.kept_reply = [this](const Call& call, google::protobuf::Message& reply) { return KeptReply(call, reply); };
   server_ = std::make_unique<rpc::Server>(options, executors_, *authenticator_);
+  std::function<void(const Uuid&)> poke;
+  if (db_) {
+    events::RelayOptions relay;
+    relay.service = name_;
+    relay.holder = Holder();
+    relay_ = std::make_unique<events::Relay>(*worker_db_, *redis_, relay);
+    // What is committed is numbered at once, not at the relay's next look.
+    poke = [relay = relay_.get()](const Uuid& tenant) { relay->Poke(tenant); };
+    db_->OnEmit(poke);
+  }
   if (db_ && !services_.empty()) {
     std::vector<events::Subscription*> heard;
     for (const auto& subscription : subscriptions_) heard.push_back(subscription.get());
-    server_->Add(std::make_unique<events::EventLog>(*db_, *worker_db_, heard));
+    server_->Add(std::make_unique<events::EventLog>(*db_, *worker_db_, heard, poke));
     server_->Add(std::make_unique<RefService>(*db_, tables_));
   }
   for (auto& service : services_) server_->Add(std::move(service));
@@ -408,12 +418,8 @@ void Process::StartBackground() {
     co_await Probe();
     co_return absl::OkStatus();
   });
-  if (db_) {
-    events::RelayOptions options;
-    options.service = name_;
-    options.holder = Holder();
-    relay_ = std::make_unique<events::Relay>(*worker_db_, *redis_, options);
-    Beside("relay", [this]() { return relay_->Run(); });
+  if (relay_) Beside("relay", [this]() { return relay_->Run(); });
+  if (worker_db_) {
     housekeeping_ = std::make_unique<Housekeeping>(*worker_db_);
     Beside("purge", [this]() { return housekeeping_->PurgeForever(OwnCall(Uuid())); });
     Beside("measure", [this]() { return housekeeping_->MeasureForever(OwnCall(Uuid())); });

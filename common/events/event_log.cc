@@ -6,6 +6,11 @@
 #include <absl/strings/str_split.h>
 
 #include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
 #include <optional>
 #include <string>
 #include <utility>
@@ -28,6 +33,18 @@ const pg::Statement kListEvents{
     "events.list_events",
     "SELECT seq, event FROM outbox WHERE tenant_id = $1 AND seq > $2::bigint ORDER BY seq LIMIT $3::int"};
 const pg::Statement kHead{"events.head", "SELECT seq FROM lane WHERE tenant_id = $1"};
+// The newest event without a number, then whether any up to it is left.
+const pg::Statement kUnsettled{
+    "events.unsettled",
+    "SELECT coalesce(max(id), 0) FROM outbox WHERE bucket = $2::smallint AND tenant_id = $1 AND seq IS NULL"};
+const pg::Statement kStillUnsettled{
+    "events.still_unsettled",
+    "SELECT EXISTS (SELECT 1 FROM outbox WHERE bucket = $2::smallint AND tenant_id = $1 AND seq IS NULL "
+    "AND id <= $3::bigint)"};
+const pg::Statement kReached{"events.reached", "SELECT seq FROM position WHERE tenant_id = $1 AND producer = $2"};
+// How long a reader waits for its own write, and how often it is looked for: an event takes 20-100 ms.
+constexpr auto kSettleMax = std::chrono::milliseconds(1000);
+constexpr auto kLookEvery = std::chrono::milliseconds(10);
 const pg::Statement kListHeads{
     "events.list_heads",
     "SELECT tenant_id, seq FROM lane WHERE seq > 0 AND (cardinality($1::int[]) = 0 OR bucket = ANY ($1::int[]))"};
@@ -36,6 +53,14 @@ const pg::Statement kListLetters{
     "SELECT producer, seq, event, attempts, error, create_time FROM dead_letter "
     "WHERE tenant_id = $1 AND (create_time, producer, seq) > ($2::timestamptz, $3, $4::bigint) "
     "ORDER BY create_time, producer, seq LIMIT $5::int"};
+
+// Waits a moment; false when it is time to answer.
+asio::awaitable<bool> Pause(std::chrono::steady_clock::time_point until) {
+  if (std::chrono::steady_clock::now() + kLookEvery > until) co_return false;
+  asio::steady_timer timer(co_await asio::this_coro::executor, kLookEvery);
+  co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  co_return true;
+}
 
 // Where a page of dead letters ended.
 struct Place {
@@ -96,6 +121,48 @@ Async<v1::ListEventsResponse> EventLog::ListEvents(Call& call, const v1::ListEve
     out->set_seq(static_cast<uint64_t>(rows.Int(i, 0)));
   }
   if (!results[1].empty()) response.set_head_seq(static_cast<uint64_t>(results[1].Int(0, 0)));
+  co_return response;
+}
+
+Async<v1::SettleLaneResponse> EventLog::SettleLane(Call& call, const v1::SettleLaneRequest& request) {
+  CRM_CO_TRY(Uuid tenant, ParseId(request.tenant_id(), "tenant", "tenant_id"));
+  Call own = call;
+  own.principal.tenant = tenant;
+  const auto until = std::min(call.deadline, std::chrono::steady_clock::now() + answering::kSettleMax);
+  const auto lane = pg::Params().Id(tenant).Int(tenant.bucket());
+  CRM_CO_TRY(pg::Rows newest, co_await db_.Read(own, answering::kUnsettled, lane));
+  const int64_t last = newest.Int(0, 0);
+  v1::SettleLaneResponse response;
+  response.set_settled(last == 0);
+  if (last != 0 && poke_) poke_(tenant);
+  while (!response.settled()) {
+    const bool on = co_await answering::Pause(until);
+    if (!on) break;
+    CRM_CO_TRY(pg::Rows left, co_await db_.Read(own, answering::kStillUnsettled, pg::Params(lane).Int(last)));
+    response.set_settled(!left.Bool(0, 0));
+  }
+  CRM_CO_TRY(pg::Rows head, co_await db_.Read(own, answering::kHead, pg::Params().Id(tenant)));
+  if (!head.empty()) response.set_seq(static_cast<uint64_t>(head.Int(0, 0)));
+  co_return response;
+}
+
+Async<v1::AwaitPositionResponse> EventLog::AwaitPosition(Call& call, const v1::AwaitPositionRequest& request) {
+  CRM_CO_TRY(Uuid tenant, ParseId(request.tenant_id(), "tenant", "tenant_id"));
+  v1::AwaitPositionResponse response;
+  const bool heard = std::any_of(heard_.begin(), heard_.end(),
+                                 [&](const Subscription* one) { return one->producer() == request.producer(); });
+  response.set_reached(!heard || request.seq() == 0);
+  Call own = call;
+  own.principal.tenant = tenant;
+  const auto until = std::min(call.deadline, std::chrono::steady_clock::now() + answering::kSettleMax);
+  while (!response.reached()) {
+    CRM_CO_TRY(pg::Rows rows,
+               co_await db_.Read(own, answering::kReached, pg::Params().Id(tenant).Text(request.producer())));
+    response.set_reached(!rows.empty() && static_cast<uint64_t>(rows.Int(0, 0)) >= request.seq());
+    if (response.reached()) break;
+    const bool on = co_await answering::Pause(until);
+    if (!on) break;
+  }
   co_return response;
 }
 

@@ -24,9 +24,9 @@ struct RelayOptions {
   std::string holder;
   std::chrono::milliseconds poll_min{50};  // without a poke, the outbox is looked at this often
   std::chrono::milliseconds poll_max{200};
-  // How long a poke waits for others: numbering costs a commit, so a busy tenant's events are numbered some 200 times a
+  // How long a poke waits for others: numbering costs a commit, so a busy tenant's events are numbered some 50 times a
   // second rather than one by one.
-  std::chrono::milliseconds gather{5};
+  std::chrono::milliseconds gather{20};
   int lanes_at_once = 4;  // tenants numbered at the same time
   int batch_max = 500;    // events numbered in one transaction
 };

@@ -398,6 +398,7 @@ void Batch::Emit(const NewEvent& event, const google::protobuf::Message& payload
   for (const std::string& object : event.read_objects) out.add_read_objects(object);
   out.mutable_payload()->PackFrom(payload);
 
+  emits_ = true;
   Add(wire::kEmit, Params()
                        .Id(who.tenant)
                        .Int(who.tenant.bucket())

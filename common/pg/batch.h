@@ -127,6 +127,8 @@ class Batch {
   // the first one counts.
   void Fail(absl::Status status) { status_.Update(std::move(status)); }
   const absl::Status& status() const { return status_; }
+  // True if it writes events.
+  bool emits() const { return emits_; }
 
   const Call& call() const { return call_; }
 
@@ -145,6 +147,7 @@ class Batch {
  private:
   const Call& call_;
   std::vector<Item> items_;
+  bool emits_ = false;
   absl::Status status_;
 };
 

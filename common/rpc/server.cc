@@ -33,9 +33,9 @@
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 #include "common/obs/trace.h"
+#include "common/rpc/refusals.h"
 #include "common/rpc/served_call.h"
 #include "common/rpc/validation.h"
-#include "common/rpc/wait.h"
 #include "common/rpc/wire.h"
 
 namespace crm::rpc {
@@ -54,19 +54,6 @@ constexpr auto kGoodbyeMax = std::chrono::seconds(1);
 constexpr char kHealthCheck[] = "/grpc.health.v1.Health/Check";
 // Late answers are noticed this exactly.
 constexpr auto kSweepEvery = std::chrono::milliseconds(50);
-// When to come back after OVERLOADED: long enough for the queue to empty.
-constexpr auto kOverloadedDelay = std::chrono::milliseconds(500);
-constexpr int kCodes = 17;
-
-const char* CodeName(absl::StatusCode code) {
-  static constexpr const char* kNames[kCodes] = {
-      "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
-      "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION",
-      "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
-      "DATA_LOSS", "UNAUTHENTICATED"};
-  const int i = static_cast<int>(code);
-  return i >= 0 && i < kCodes ? kNames[i] : "UNKNOWN";
-}
 
 // Everything about a method that need not be worked out per call.
 struct Method {
@@ -131,73 +118,6 @@ std::string LanguageOf(absl::string_view header) {
     if (tag == "en" || tag == "ru" || tag == "he" || tag == "yi") return tag;
   }
   return "";
-}
-
-absl::Status Overloaded() {
-  auto status = Error(absl::StatusCode::kUnavailable, type::v1::ERROR_REASON_OVERLOADED,
-                      "The server has more work than it can do in time. Send the request again a little later.");
-  SetRetryDelay(status, kOverloadedDelay);
-  return status;
-}
-
-absl::Status TooLarge() {
-  return Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_TOO_LARGE,
-               absl::StrCat("The request is larger than ", kRequestBytesMax, " bytes. Send less at once."),
-               {{"limit", absl::StrCat(kRequestBytesMax)}});
-}
-
-absl::Status DeadlineOver() {
-  return Error(absl::StatusCode::kDeadlineExceeded, type::v1::ERROR_REASON_DEADLINE_EXCEEDED,
-               "The answer did not come in time. Send the request again, with the same idempotency key if it writes.");
-}
-
-absl::Status Draining() {
-  return Error(absl::StatusCode::kUnavailable, type::v1::ERROR_REASON_UNAVAILABLE,
-               "This server is being stopped. Send the request again; open a stream again where it ended.");
-}
-
-absl::Status NoSuchMethod(absl::string_view path) {
-  return Error(absl::StatusCode::kUnimplemented, type::v1::ERROR_REASON_METHOD_NOT_FOUND,
-               absl::StrCat("There is no method ", path.substr(0, 200), " here."),
-               {{"method", std::string(path.substr(0, 200))}});
-}
-
-// What leaves the process: errors of ours are hidden behind the request's id, and every error has a reason.
-absl::Status Outgoing(const absl::Status& status, const Call& call) {
-  using Code = absl::StatusCode;
-  switch (status.code()) {
-    case Code::kOk:
-      return status;
-    case Code::kUnknown:
-    case Code::kInternal:
-    case Code::kDataLoss:
-      return Error(Code::kInternal, type::v1::ERROR_REASON_INTERNAL,
-                   absl::StrCat("Something broke on our side. Quote ", call.request_id, " when you report it."),
-                   {{"request_id", call.request_id}});
-    default:
-      break;
-  }
-  Reason reason = ReasonOf(status);
-  if (reason != type::v1::ERROR_REASON_UNSPECIFIED) return status;
-  // Library statuses without a reason: the code says enough.
-  static const auto* reasons =
-      new absl::flat_hash_map<Code, Reason>{{Code::kInvalidArgument, type::v1::ERROR_REASON_FIELD_INVALID},
-                                            {Code::kOutOfRange, type::v1::ERROR_REASON_FIELD_INVALID},
-                                            {Code::kDeadlineExceeded, type::v1::ERROR_REASON_DEADLINE_EXCEEDED},
-                                            {Code::kNotFound, type::v1::ERROR_REASON_RECORD_NOT_FOUND},
-                                            {Code::kAlreadyExists, type::v1::ERROR_REASON_ALREADY_EXISTS},
-                                            {Code::kPermissionDenied, type::v1::ERROR_REASON_RIGHT_MISSING},
-                                            {Code::kResourceExhausted, type::v1::ERROR_REASON_RATE_LIMITED},
-                                            {Code::kFailedPrecondition, type::v1::ERROR_REASON_STATE_INVALID},
-                                            {Code::kAborted, type::v1::ERROR_REASON_CONFLICT},
-                                            {Code::kUnimplemented, type::v1::ERROR_REASON_METHOD_NOT_FOUND},
-                                            {Code::kUnavailable, type::v1::ERROR_REASON_UNAVAILABLE},
-                                            {Code::kUnauthenticated, type::v1::ERROR_REASON_TOKEN_INVALID}};
-  auto it = reasons->find(status.code());
-  if (it == reasons->end()) return status;
-  absl::Status out = Error(status.code(), it->second, std::string(status.message()));
-  status.ForEachPayload([&](absl::string_view url, const absl::Cord& value) { out.SetPayload(url, value); });
-  return out;
 }
 
 class Reactor;
@@ -350,6 +270,7 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
       identity = std::move(answer->identity);
       token = std::move(answer->token);
     }
+    if (method_.streams) identity_ = identity;
     call_.principal = identity->principal;
     call_.token = std::move(token);
     call_.country_code = identity->country;
@@ -456,8 +377,8 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
     for (int lost = 0;; ++lost) {
       absl::StatusOr<std::unique_ptr<Message>> reply = co_await method_.handler->unary(call_, *message_);
       if (reply.ok()) co_return Fill(**reply);
-      const bool answered_before = co_await Kept(reply.status());
-      if (answered_before) co_return Fill(*kept_);
+      CRM_CO_TRY(co_await Kept(reply.status()));
+      if (kept_) co_return Fill(*kept_);
       if (!IsLostRace(reply.status())) co_return reply.status();
       if (call_.has_etag) {
         co_return Error(absl::StatusCode::kAborted, type::v1::ERROR_REASON_ETAG_MISMATCH,
@@ -470,16 +391,16 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
   }
 
   // Whether a write that failed has been answered before, under the same key. What fails for want of something (rights,
-  // a database, time) is not looked up.
-  asio::awaitable<bool> Kept(absl::Status status) {
+  // a database, time) is not looked up. An error if the key was another request's.
+  Async<> Kept(absl::Status status) {
     const bool state = absl::IsFailedPrecondition(status) || absl::IsAborted(status) || absl::IsNotFound(status) ||
                        absl::IsAlreadyExists(status) || absl::IsInvalidArgument(status);
-    if (!state || !core_->options.kept_reply || method_.reads) co_return false;
+    if (!state || !core_->options.kept_reply || method_.reads) co_return absl::OkStatus();
     std::unique_ptr<Message> reply(method_.handler->response->New());
     const absl::StatusOr<bool> found = co_await core_->options.kept_reply(call_, *reply);
-    if (!found.ok() || !*found) co_return false;
-    kept_ = std::move(reply);
-    co_return true;
+    if (found.ok() && *found) kept_ = std::move(reply);
+    if (ReasonOf(found.status()) == type::v1::ERROR_REASON_IDEMPOTENCY_KEY_REUSED) co_return found.status();
+    co_return absl::OkStatus();
   }
 
   absl::Status Fill(const Message& message) {
@@ -493,13 +414,12 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
     return absl::OkStatus();
   }
 
-  bool Gone() const {
-    return cancelled_ || core_->draining.load(std::memory_order_acquire);
-  }
+  bool Gone() const { return cancelled_ || core_->draining.load(std::memory_order_acquire); }
 
   Async<> Send(const Message& message) {
     if (cancelled_) co_return absl::CancelledError("the caller has gone");
     if (core_->draining.load(std::memory_order_acquire)) co_return Draining();
+    CRM_CO_TRY(co_await Recheck());
     CRM_CO_TRY(Fill(message));
     // A timer that never runs out: whoever has the news cancels it.
     auto written = std::make_shared<asio::steady_timer>(wire_->executor(), asio::steady_timer::time_point::max());
@@ -509,6 +429,18 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
     co_await written->async_wait(asio::as_tuple(asio::use_awaitable));
     if (cancelled_) co_return absl::CancelledError("the caller has gone");
     co_return absl::OkStatus();
+  }
+
+  // Whether a stream's user may still have it, with the rights of now: a revoked session or a changed role bites a
+  // stream as it does a call. The token's own end is no reason: a stream may outlive it.
+  Async<> Recheck() {
+    if (!identity_ || Clock::now() < recheck_) co_return absl::OkStatus();
+    recheck_ = Clock::now() + AccessDirectory::kPollEvery;
+    auto& directory = core_->authenticator.directory();
+    Principal& who = call_.principal;
+    CRM_CO_TRY(directory.CheckRevoked(who.user_id, who.session_id, identity_->issue_time));
+    CRM_CO_TRY(who.rights, co_await directory.RightsOf(who.tenant, who.role_ids));
+    co_return CheckAccess(method_.access, who);
   }
 
   void LogFailure(const absl::Status& status) {
@@ -561,6 +493,8 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
   std::unique_ptr<Message> message_;
   std::unique_ptr<Message> kept_;  // the first answer to a repeated write
   absl::string_view authorization_;
+  std::shared_ptr<const Identity> identity_;  // of a stream's user
+  Clock::time_point recheck_ = Clock::now() + AccessDirectory::kPollEvery;
   Call call_;
   Shard* shard_ = nullptr;
   std::list<Reactor*>::iterator place_;
@@ -793,11 +727,13 @@ absl::Status Server::Start() {
     CRM_TRY(impl.Listen(options.health_listen, impl.health_acceptor, impl.health_port));
   }
   if (!options.listen.empty()) {
-    impl.files = std::make_shared<wire::TlsFiles>(options.ca_file, options.cert_file, options.key_file, /*server=*/true);
+    impl.files =
+        std::make_shared<wire::TlsFiles>(options.ca_file, options.cert_file, options.key_file, /*server=*/true);
     absl::Status listening = impl.Listen(options.listen, impl.acceptor, impl.port);
     if (listening.ok() && impl.files->Context() == nullptr) {
-      listening = absl::FailedPreconditionError(absl::StrCat("The TLS files ", options.ca_file, ", ", options.cert_file, " and ",
-                                                             options.key_file, " cannot be used: the log says why."));
+      listening =
+          absl::FailedPreconditionError(absl::StrCat("The TLS files ", options.ca_file, ", ", options.cert_file,
+                                                     " and ", options.key_file, " cannot be used: the log says why."));
     }
     if (!listening.ok()) {
       impl.acceptor.reset();

@@ -175,12 +175,17 @@ TEST_F(DbTest, TheGuardUndoesTheEvent) {
     batch.Emit(event, payload);
     return loop_.Run(db_->Write(call, std::move(batch)));
   };
+  std::vector<Uuid> emitted;
+  db_->OnEmit([&](const Uuid& tenant) { emitted.push_back(tenant); });
   auto lost = rename(7, "too late");
+  EXPECT_TRUE(emitted.empty()) << "nothing was committed";
   EXPECT_TRUE(IsLostRace(lost.status())) << lost.status();
   EXPECT_EQ(Count("outbox"), 0);
   EXPECT_EQ(Count("item WHERE name = 'lamp'"), 1);
 
   ASSERT_EQ(rename(1, "in time").status(), absl::OkStatus());
+  EXPECT_EQ(emitted, std::vector<Uuid>{call.tenant()});
+  db_->OnEmit({});
   EXPECT_EQ(Count("item WHERE name = 'in time' AND revision = 2"), 1);
   auto rows =
       Servers::Get().Sql("SELECT tenant_id, bucket, seq, type, record_id, encode(event, 'hex') FROM shop.outbox");
@@ -244,6 +249,9 @@ TEST_F(DbTest, AKeyWithAnotherRequestIsRefused) {
   Call other_body = call;
   other_body.body_hash = std::string(32, 'x');
   EXPECT_EQ(ReasonOf(AddOnce(other_body, NewTenant(), "b").status()), Reason::ERROR_REASON_IDEMPOTENCY_KEY_REUSED);
+  // Who asks whether the key has an answer, is told the same.
+  EXPECT_EQ(ReasonOf(loop_.Run(db_->KeptReply(other_body)).status()), Reason::ERROR_REASON_IDEMPOTENCY_KEY_REUSED);
+  EXPECT_TRUE(loop_.Run(db_->KeptReply(call))->has_value());
   Call other_method = call;
   other_method.method = "crm.test.v1.TestService.Other";
   EXPECT_EQ(ReasonOf(AddOnce(other_method, NewTenant(), "c").status()), Reason::ERROR_REASON_IDEMPOTENCY_KEY_REUSED);

@@ -2,6 +2,11 @@
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <optional>
+
+#include "common/base/error.h"
 #include "tests/integration/rpc/echo.h"
 
 namespace crm::testing {
@@ -367,6 +372,44 @@ TEST_F(CallTest, RequestIdsOfStrangersAreReplaced) {
   auto reply = Echo(call);
   ASSERT_TRUE(reply.ok());
   EXPECT_TRUE(Uuid::Parse(reply->request_id()).ok()) << reply->request_id();
+}
+
+TEST_F(CallTest, AStreamEndsWhenItsSessionIsRevoked) {
+  WatchRequest request;
+  request.set_messages(1'000'000);
+  request.set_sleep_ms(20);
+  int messages = 0;
+  std::optional<absl::Status> ended;
+  auto watch = [&]() -> asio::awaitable<void> {
+    Call call = UserCall();
+    ended = co_await client_->StreamBytes(call, "crm.testing.v1.EchoService.Watch", request.SerializeAsString(),
+                                          [&](std::string) -> Async<> {
+                                            ++messages;
+                                            co_return absl::OkStatus();
+                                          });
+  };
+  asio::co_spawn(loop_.executor(), watch(), asio::detached);
+  Eventually([&] { return messages > 0 || ended; });
+  ASSERT_FALSE(ended) << *ended;
+  grants_.revoked = {claims_.session};
+  ASSERT_TRUE(loop_.Run(directory_->Poll()).ok());
+  Eventually([&] { return ended.has_value(); });
+  ASSERT_TRUE(ended);
+  EXPECT_TRUE(absl::IsUnauthenticated(*ended)) << *ended;
+}
+
+class ReuseTest : public RpcTest {};
+
+TEST_F(ReuseTest, AKeyOfAnotherRequestIsToldEvenWhereTheStateRefuses) {
+  auto options = Options();
+  options.kept_reply = [](const Call&, google::protobuf::Message&) -> Async<bool> {
+    co_return Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_IDEMPOTENCY_KEY_REUSED, "reused");
+  };
+  Start(options);
+  WriteRequest request;
+  request.set_lose(100);
+  request.set_request_id("key-1");
+  EXPECT_EQ(ReasonOf(Ask(UserCall(), "Write", request).status()), type::v1::ERROR_REASON_IDEMPOTENCY_KEY_REUSED);
 }
 
 }  // namespace

@@ -175,7 +175,13 @@ class Certificates {
 class OneRole final : public rpc::GrantSource {
  public:
   Async<identity::v1::ListAccessChangesResponse> ListAccessChanges(identity::v1::ListAccessChangesRequest) override {
-    co_return identity::v1::ListAccessChangesResponse();
+    identity::v1::ListAccessChangesResponse response;
+    for (const auto& id : revoked) {
+      auto* revocation = response.add_revocations();
+      revocation->set_subject_id(id);
+      revocation->mutable_time()->set_seconds(absl::ToUnixSeconds(absl::Now()));
+    }
+    co_return response;
   }
   Async<identity::v1::GetRoleGrantsResponse> GetRoleGrants(identity::v1::GetRoleGrantsRequest request) override {
     identity::v1::GetRoleGrantsResponse response;
@@ -192,6 +198,7 @@ class OneRole final : public rpc::GrantSource {
     co_return response;
   }
   std::string role;
+  std::vector<std::string> revoked;  // sessions and users shut out
 };
 
 // Lines of the log while it lives.
