@@ -1,0 +1,1 @@
+set(deps crm_messaging_service crm_testing)
