@@ -218,7 +218,8 @@ struct ClientLink::Callbacks {
     while (in.size() >= kPrefixBytes) {
       const size_t length = LengthOf(in.data());
       if (length > call->reply_bytes_max || in[0] != 0) {
-        call->EndWith(in[0] != 0 ? kInternal : kExhausted, in[0] != 0 ? "the answer is compressed" : "the answer is too large", false);
+        call->EndWith(in[0] != 0 ? kInternal : kExhausted,
+                      in[0] != 0 ? "the answer is compressed" : "the answer is too large", false);
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream, NGHTTP2_CANCEL);
         Self(link).Progress(*call);
         return 0;
@@ -343,8 +344,7 @@ void ClientLink::Send(const std::shared_ptr<OutCall>& call) {
   nghttp2_data_provider provider;
   provider.source.ptr = call.get();
   provider.read_callback = Pull;
-  const int32_t stream =
-      nghttp2_submit_request(session_, nullptr, fields.data(), fields.size(), &provider, call.get());
+  const int32_t stream = nghttp2_submit_request(session_, nullptr, fields.data(), fields.size(), &provider, call.get());
   if (stream < 0) {
     // Its numbers are used up after a thousand million calls.
     told_to_leave_ = true;
@@ -510,22 +510,23 @@ void Channel::Dial(tcp::endpoint endpoint) {
     auto alive = weak.lock();
     if (!error && alive) alive->socket.close(ignored);
   });
-  dialling->socket.async_connect(endpoint, [self = shared_from_this(), dialling,
-                                            endpoint](boost::system::error_code error) {
-    boost::system::error_code ignored;
-    dialling->timer.cancel(ignored);
-    --self->attempts_;
-    if (self->closed_) return;
-    if (error) return self->AttemptFailed(error == asio::error::operation_aborted ? "it takes too long" : error.message());
-    auto context = self->files_->Context();
-    if (context == nullptr) return self->AttemptFailed("the TLS files cannot be read");
-    ++self->attempts_;  // until the service has answered
-    self->links_.push_back(std::make_shared<ClientLink>(
-        std::move(dialling->socket), std::move(context), self->weak_from_this(), endpoint,
-        self->options_.peer.empty() ? self->host_ : self->options_.peer));
-    auto link = self->links_.back();
-    link->Begin();
-  });
+  dialling->socket.async_connect(
+      endpoint, [self = shared_from_this(), dialling, endpoint](boost::system::error_code error) {
+        boost::system::error_code ignored;
+        dialling->timer.cancel(ignored);
+        --self->attempts_;
+        if (self->closed_) return;
+        if (error)
+          return self->AttemptFailed(error == asio::error::operation_aborted ? "it takes too long" : error.message());
+        auto context = self->files_->Context();
+        if (context == nullptr) return self->AttemptFailed("the TLS files cannot be read");
+        ++self->attempts_;  // until the service has answered
+        self->links_.push_back(
+            std::make_shared<ClientLink>(std::move(dialling->socket), std::move(context), self->weak_from_this(),
+                                         endpoint, self->options_.peer.empty() ? self->host_ : self->options_.peer));
+        auto link = self->links_.back();
+        link->Begin();
+      });
 }
 
 void Channel::LinkReady(ClientLink*) {
@@ -561,7 +562,8 @@ void Channel::LinkEnded(ClientLink* link, const std::string& why) {
 void Channel::AttemptFailed(const std::string& why) {
   if (closed_) return;
   why_ = why;
-  const bool others = attempts_ > 0 || std::any_of(links_.begin(), links_.end(), [](const auto& l) { return l->usable(); });
+  const bool others =
+      attempts_ > 0 || std::any_of(links_.begin(), links_.end(), [](const auto& l) { return l->usable(); });
   if (others) return;
   auto backoff = std::min<Clock::duration>(kBackoffMin * (1 << std::min(failures_++, 6)), kBackoffMax);
   thread_local std::minstd_rand random{std::random_device{}()};

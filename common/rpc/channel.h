@@ -34,8 +34,8 @@ class OutCall : public std::enable_shared_from_this<OutCall> {
   Clock::time_point deadline = Clock::time_point::max();
   size_t reply_bytes_max = 8 << 20;
 
-  WireStatus status;      // when it has ended
-  bool unbegun = false;   // ... and the service has certainly not begun it
+  WireStatus status;     // when it has ended
+  bool unbegun = false;  // ... and the service has certainly not begun it
   bool ended = false;
 
   // Messages that have come and have not been taken.

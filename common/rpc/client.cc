@@ -5,6 +5,7 @@
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
 #include <google/protobuf/descriptor.h>
+
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
@@ -68,9 +69,9 @@ struct Waited final : wire::OutCall {
     virtual void Resume() = 0;
   };
   std::unique_ptr<Waiter> waiter;
-  wire::Metadata kept;      // what `metadata` points to, where the caller's goes too early
-  bool each = false;        // of a stream: a message is worth waking up for
-  bool cancelled = false;   // by our own caller
+  wire::Metadata kept;     // what `metadata` points to, where the caller's goes too early
+  bool each = false;       // of a stream: a message is worth waking up for
+  bool cancelled = false;  // by our own caller
 
   void OnProgress() override {
     if (!ended && !(each && has_message())) return;
@@ -182,7 +183,8 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl> {
 Client::Client(ClientOptions options) : impl_(std::make_shared<Impl>()) {
   wire::RouteLog();
   impl_->peer = options.peer.empty() ? options.address : options.peer;
-  impl_->files = std::make_shared<wire::TlsFiles>(options.ca_file, options.cert_file, options.key_file, /*server=*/false);
+  impl_->files =
+      std::make_shared<wire::TlsFiles>(options.ca_file, options.cert_file, options.key_file, /*server=*/false);
   impl_->options = std::move(options);
 }
 

@@ -219,8 +219,8 @@ void Link::Leave() {
   if (ended_ || leaving_) return;
   leaving_ = true;
   if (!open_) return End("left before it was open");
-  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
-                        nullptr, 0);
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
+                        NGHTTP2_NO_ERROR, nullptr, 0);
   FlushSoon();
 }
 

@@ -37,7 +37,9 @@ absl::string_view View(const uint8_t* bytes, size_t size) {
 class Trailers {
  public:
   explicit Trailers(const WireStatus& status)
-      : code_(std::to_string(status.code)), text_(PercentEncoded(status.text)), details_(absl::Base64Escape(status.details)) {}
+      : code_(std::to_string(status.code)),
+        text_(PercentEncoded(status.text)),
+        details_(absl::Base64Escape(status.details)) {}
   void AddTo(std::vector<nghttp2_nv>& out) const {
     out.push_back(Pair("grpc-status", code_, NGHTTP2_NV_FLAG_NO_COPY_NAME));
     if (!text_.empty()) out.push_back(Pair("grpc-message", text_, kOnce));
@@ -228,12 +230,14 @@ struct ServerLink::Callbacks {
       return 0;
     }
     if (call->request_.empty() && size >= kPrefixBytes) {
-      call->request_.reserve(std::min<size_t>(kPrefixBytes + LengthOf(reinterpret_cast<const char*>(bytes)), 256 << 10));
+      call->request_.reserve(
+          std::min<size_t>(kPrefixBytes + LengthOf(reinterpret_cast<const char*>(bytes)), 256 << 10));
     }
     call->request_.append(reinterpret_cast<const char*>(bytes), size);
     self.buffered_ += size;
-    if (call->request_.size() >= kPrefixBytes && (LengthOf(call->request_.data()) > self.options_.request_bytes_max ||
-                                                  call->request_.size() > self.options_.request_bytes_max + kPrefixBytes)) {
+    if (call->request_.size() >= kPrefixBytes &&
+        (LengthOf(call->request_.data()) > self.options_.request_bytes_max ||
+         call->request_.size() > self.options_.request_bytes_max + kPrefixBytes)) {
       // Answered without waiting for the rest.
       self.buffered_ -= call->request_.size();
       std::string().swap(call->request_);
@@ -291,8 +295,8 @@ struct ServerLink::Callbacks {
   }
 };
 
-ServerLink::ServerLink(tcp::socket socket, std::shared_ptr<SSL_CTX> context, const ServerLinkOptions& options, Take take,
-                       std::function<void(ServerLink*)> gone)
+ServerLink::ServerLink(tcp::socket socket, std::shared_ptr<SSL_CTX> context, const ServerLinkOptions& options,
+                       Take take, std::function<void(ServerLink*)> gone)
     : Link(std::move(socket), std::move(context), /*server=*/true, std::chrono::seconds(20)),
       options_(options),
       take_(std::move(take)),

@@ -110,7 +110,8 @@ bool IsPeer(SSL* ssl, const std::string& name) {
   if (!name.empty() && PeerName(ssl) == name) return true;
   std::unique_ptr<X509, decltype(&X509_free)> certificate(SSL_get1_peer_certificate(ssl), X509_free);
   if (certificate == nullptr) return false;
-  return X509_check_host(certificate.get(), name.data(), name.size(), X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, nullptr) == 1 ||
+  return X509_check_host(certificate.get(), name.data(), name.size(), X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, nullptr) ==
+             1 ||
          X509_check_ip_asc(certificate.get(), name.c_str(), 0) == 1;
 }
 

@@ -50,7 +50,8 @@ void PutPrefix(char* at, size_t size);
 // The length that a prefix announces.
 inline uint32_t LengthOf(const char* at) {
   const auto* p = reinterpret_cast<const unsigned char*>(at);
-  return static_cast<uint32_t>(p[1]) << 24 | static_cast<uint32_t>(p[2]) << 16 | static_cast<uint32_t>(p[3]) << 8 | p[4];
+  return static_cast<uint32_t>(p[1]) << 24 | static_cast<uint32_t>(p[2]) << 16 | static_cast<uint32_t>(p[3]) << 8 |
+         p[4];
 }
 
 }  // namespace crm::rpc::wire
