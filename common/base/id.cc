@@ -119,10 +119,10 @@ Uuid DerivedUuid(const Uuid& source, absl::string_view step) {
 }
 
 std::string TypeId(absl::string_view prefix, const Uuid& uuid) {
-  std::string text;
-  text.reserve(prefix.size() + 1 + ids::kSuffixSize);
-  text.append(prefix.data(), prefix.size());
-  if (!prefix.empty()) text.push_back('_');
+  const size_t before = prefix.empty() ? 0 : prefix.size() + 1;
+  std::string text(before + ids::kSuffixSize, '_');
+  prefix.copy(text.data(), prefix.size());
+  char* at = text.data() + before;
   // 26 digits of 5 bits hold 130: two zero bits stand before the uuid's 128.
   uint32_t bits = 0;
   int have = 2;
@@ -131,7 +131,7 @@ std::string TypeId(absl::string_view prefix, const Uuid& uuid) {
     have += 8;
     while (have >= 5) {
       have -= 5;
-      text.push_back(ids::kBase32[bits >> have & 31]);
+      *at++ = ids::kBase32[bits >> have & 31];
     }
   }
   return text;

@@ -112,6 +112,19 @@ const absl::flat_hash_map<std::string, std::string>& Regions() {
 
 namespace phones {
 
+// Whether the text is this E.164 number but for spaces, brackets and hyphens, which the library passes over.
+bool IsWritten(const std::string& e164, const std::string& text) {
+  size_t at = 0;
+  for (const char c : text) {
+    if (at < e164.size() && c == e164[at]) {
+      ++at;
+    } else if (c != ' ' && c != '-' && c != '(' && c != ')') {
+      return false;
+    }
+  }
+  return at == e164.size();
+}
+
 // The number of `phone`, if it is recognized.
 PhoneNumber Read(absl::string_view text, absl::string_view default_region, Phone& phone) {
   PhoneNumber parsed;
@@ -130,7 +143,7 @@ PhoneNumber Read(absl::string_view text, absl::string_view default_region, Phone
     if (util.IsPossibleNumberWithReason(parsed) != PhoneNumberUtil::IS_POSSIBLE) return parsed;
     if (i == 0) extension = parsed.extension();
     util.Format(parsed, PhoneNumberUtil::E164, &e164);
-    if (e164 == text_read) break;
+    if (IsWritten(e164, text_read)) break;
     if (i == kReadingsMax) return parsed;
     text_read = e164;
     region = "ZZ";

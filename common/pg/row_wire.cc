@@ -13,12 +13,27 @@ using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::internal::WireFormatLite;
 
-void WireVarint(uint64_t value, std::string& out) {
+namespace {
+
+// Writes a varint; answers the place after it. At most 10 bytes.
+char* PutVarint(uint64_t value, char* at) {
   while (value >= 128) {
-    out.push_back(static_cast<char>(value | 128));
+    *at++ = static_cast<char>(value | 128);
     value >>= 7;
   }
-  out.push_back(static_cast<char>(value));
+  *at++ = static_cast<char>(value);
+  return at;
+}
+
+char* PutTag(int number, int type, char* at) {
+  return PutVarint(static_cast<uint64_t>(number) << 3 | static_cast<uint64_t>(type), at);
+}
+
+}  // namespace
+
+void WireVarint(uint64_t value, std::string& out) {
+  char bytes[10];
+  out.append(bytes, static_cast<size_t>(PutVarint(value, bytes) - bytes));
 }
 
 void WireTag(int number, int type, std::string& out) {
@@ -26,14 +41,16 @@ void WireTag(int number, int type, std::string& out) {
 }
 
 void WireText(int number, absl::string_view text, std::string& out) {
-  WireTag(number, WireFormatLite::WIRETYPE_LENGTH_DELIMITED, out);
-  WireVarint(text.size(), out);
+  char head[20];
+  const char* end = PutVarint(text.size(), PutTag(number, WireFormatLite::WIRETYPE_LENGTH_DELIMITED, head));
+  out.append(head, static_cast<size_t>(end - head));
   out.append(text.data(), text.size());
 }
 
 void WireInt(int number, uint64_t value, std::string& out) {
-  WireTag(number, WireFormatLite::WIRETYPE_VARINT, out);
-  WireVarint(value, out);
+  char bytes[20];
+  const char* end = PutVarint(value, PutTag(number, WireFormatLite::WIRETYPE_VARINT, bytes));
+  out.append(bytes, static_cast<size_t>(end - bytes));
 }
 
 namespace {

@@ -495,7 +495,10 @@ const Statement* RecordTable::Impl::ListStatement(std::string sql) const {
 
 bool RecordTable::Impl::AppendWire(const Column& column, const Rows& rows, int row, int index,
                                    std::string& wire) const {
-  if (rows.IsNull(row, index)) return true;
+  // What is never NULL, or empty for NULL, need not be asked.
+  const bool plain = !column.nullable && (column.kind == Kind::kText || column.kind == Kind::kBool ||
+                                          column.kind == Kind::kInt || column.kind == Kind::kEnum);
+  if (!plain && rows.IsNull(row, index)) return true;
   const FieldDescriptor* field = column.field;
   const int number = field->number();
   // Proto defaults need no bytes, except where presence says that they were given.
@@ -640,8 +643,12 @@ absl::Status RecordTable::Read(const Rows& rows, int row, Message& out) const {
 }
 
 absl::Status RecordTable::ReadBytes(const Rows& rows, int row, std::string& out) const {
-  out.clear();
-  if (impl_->AppendRow(rows, row, out).empty()) return absl::OkStatus();
+  thread_local std::string wire;  // grows once, not with every record
+  wire.clear();
+  if (impl_->AppendRow(rows, row, wire).empty()) {
+    out = wire;
+    return absl::OkStatus();
+  }
   std::unique_ptr<Message> message(
       google::protobuf::MessageFactory::generated_factory()->GetPrototype(descriptor())->New());
   CRM_TRY(Read(rows, row, *message));
