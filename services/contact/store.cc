@@ -1,8 +1,11 @@
 #include "services/contact/store.h"
 
 #include <absl/container/flat_hash_set.h>
+#include <absl/strings/ascii.h>
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_replace.h>
+
+#include <algorithm>
 
 #include "common/base/error.h"
 #include "common/base/phone.h"
@@ -94,6 +97,35 @@ Async<std::vector<std::string>> FindByExternalId(pg::Db& db, const Call& call, s
   co_return ids;
 }
 
+namespace search {
+
+// Whether the trigram index narrows a term: it knows no punctuation, so that "o'co" would be all that begins with "co".
+bool HasTrigram(const std::string& term) {
+  size_t run = 0;
+  for (const char c : term) {
+    const auto byte = static_cast<unsigned char>(c);
+    if ((byte & 0xc0) == 0x80) continue;  // within a character
+    run = byte >= 0x80 || absl::ascii_isalnum(byte) ? run + 1 : 0;
+    if (run >= kSubstringLengthMin) return true;
+  }
+  return false;
+}
+
+// The patterns of what may stand anywhere in the text, none twice: each is a search of the index of its own.
+std::vector<std::string> PartsOf(const SearchTerms& terms) {
+  std::vector<std::string> parts;
+  if (LengthOf(terms.key) < kSubstringLengthMin) return parts;
+  for (const std::string* term : {&terms.key, &terms.latin, &terms.digits}) {
+    std::string pattern = absl::StrCat("%", EscapedLike(*term), "%");
+    if (HasTrigram(*term) && std::find(parts.begin(), parts.end(), pattern) == parts.end()) {
+      parts.push_back(std::move(pattern));
+    }
+  }
+  return parts;
+}
+
+}  // namespace search
+
 Async<std::vector<std::string>> Search(pg::Db& db, const Call& call, std::string object, std::string query) {
   // Narrowed in the statements themselves: what is counted or ranked first and left out later would still tell.
   const auto narrowed = [&call, user = ParseId(call.principal.user_id)](pg::Params params, const std::string& what) {
@@ -112,33 +144,18 @@ Async<std::vector<std::string>> Search(pg::Db& db, const Call& call, std::string
             narrowed(pg::Params().Text(object).Text(terms.phone).Text(terms.email).Int(kSearchResultsMax), object));
   batch.Add(sql::kSearchPrefix,
             narrowed(pg::Params().Text(object).Text(EscapedLike(terms.key) + "%").Int(kSearchResultsMax), object));
-  int companies_found = -1, parts_found = -1;
-  const bool substring = LengthOf(terms.key) >= kSubstringLengthMin;
-  if (substring) {
-    const auto pattern = [](const std::string& term) { return absl::StrCat("%", EscapedLike(term), "%"); };
-    const std::string latin = LengthOf(terms.latin) >= kSubstringLengthMin ? terms.latin : terms.key;
-    const std::string digits = terms.digits.empty() ? terms.key : terms.digits;
-    if (object == "contact") {
-      companies_found =
-          batch.Add(sql::kSearchPrefix,
-                    narrowed(pg::Params().Text("company").Text(EscapedLike(terms.key) + "%").Int(20), "company"));
-    }
-    batch.Add(sql::kPlainScansOff);
-    parts_found = batch.Add(sql::kSearchSubstring, narrowed(pg::Params()
-                                                                .Text(object)
-                                                                .Text(pattern(terms.key))
-                                                                .Text(pattern(latin))
-                                                                .Text(pattern(digits))
-                                                                .Text(terms.key)
-                                                                .Int(kSearchResultsMax),
-                                                            object));
+  int companies_found = -1;
+  if (object == "contact" && LengthOf(terms.key) >= kSubstringLengthMin) {
+    companies_found =
+        batch.Add(sql::kSearchPrefix,
+                  narrowed(pg::Params().Text("company").Text(EscapedLike(terms.key) + "%").Int(20), "company"));
   }
   pg::Db::ReadOptions options;
   options.work = pg::Work::kList;
   options.force_custom_plan = true;
   options.no_seq_scan = true;
   options.statement_timeout = pg::kListTimeout;
-  CRM_CO_TRY(auto results, co_await db.Read(call, std::move(batch), options));
+  CRM_CO_TRY(const auto results, co_await db.Read(call, std::move(batch), options));
 
   std::vector<std::string> ids;
   absl::flat_hash_set<Uuid> seen;
@@ -150,7 +167,18 @@ Async<std::vector<std::string>> Search(pg::Db& db, const Call& call, std::string
   };
   take(results[0]);
   take(results[1]);
-  if (parts_found >= 0) take(results[parts_found]);
+
+  // Any part of the text costs the most: it is looked for only where there is room for it, and not beside a whole number or
+  // address, which is what was meant.
+  std::vector<std::string> parts = search::PartsOf(terms);
+  if (!parts.empty() && results[0].empty() && ids.size() < kSearchResultsMax) {
+    pg::Batch further(call);
+    further.Add(sql::kPlainScansOff);
+    further.Add(sql::kSearchSubstring,
+                narrowed(pg::Params().Text(object).TextArray(parts).Text(terms.key).Int(kSearchResultsMax), object));
+    CRM_CO_TRY(const auto found, co_await db.Read(call, std::move(further), options));
+    take(found[1]);
+  }
 
   if (companies_found >= 0 && !results[companies_found].empty() && ids.size() < kSearchResultsMax) {
     const pg::Rows& found = results[companies_found];

@@ -147,7 +147,8 @@ Async<std::vector<std::string>> FindByAddress(pg::Db& db, const Call& call, cons
 google::protobuf::FieldMask PresentFields(const google::protobuf::Message& message);
 
 // Ids that match what was typed, best first: whole phones and addresses, then names that begin so, then (from three
-// characters on) any part of name, address, number; for contacts also by their company's name.
+// characters on, and if it was no whole phone or address) any part of name, address, number; for contacts also by their
+// company's name.
 Async<std::vector<std::string>> Search(pg::Db& db, const Call& call, std::string object, std::string query);
 
 }  // namespace crm::contact
