@@ -5,6 +5,7 @@
 #include <boost/beast/http/verb.hpp>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -53,6 +54,8 @@ struct HttpResponse {
   std::string body;
   // If set, the answer is a stream: the headers go out, then this runs until it returns. `body` is not used.
   std::function<asio::awaitable<void>(StreamSink&)> stream;
+  // How many bytes the stream writes, if that is known; otherwise it goes out in chunks.
+  std::optional<uint64_t> content_length;
   // What the log line and the metrics call this request by: an rpc's name or a route of the gateway's own.
   std::string route;
   // Which HTTP status they count, where the form says it otherwise (gRPC-Web is always 200); 0: `status`.

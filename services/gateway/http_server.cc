@@ -345,7 +345,7 @@ class Connection final : public StreamSink, public std::enable_shared_from_this<
     Head(message, request, response);
     bool no_body = response.status == 204 || response.status == 304;
     message.keep_alive(keep);
-    if (!no_body) message.content_length(response.body.size());
+    if (!no_body) message.content_length(response.content_length.value_or(response.body.size()));
     if (!head && !no_body) message.body() = std::move(response.body);
     http::response_serializer<http::string_body> serializer(message);
     auto [error, bytes] = co_await http::async_write(stream_, serializer, kToken);
@@ -357,8 +357,9 @@ class Connection final : public StreamSink, public std::enable_shared_from_this<
     http::response<http::empty_body> message(static_cast<http::status>(response.status), 11);
     Head(message, request, response);
     message.keep_alive(false);
-    chunked_ = http_11_;
+    chunked_ = http_11_ && !response.content_length;
     if (chunked_) message.chunked(true);
+    if (response.content_length) message.content_length(*response.content_length);
     http::response_serializer<http::empty_body> serializer(message);
     stream_.expires_after(server_->options.write_timeout);
     auto [error, bytes] = co_await http::async_write_header(stream_, serializer, kToken);

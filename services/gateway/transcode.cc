@@ -13,6 +13,7 @@
 #include "common/base/error.h"
 #include "common/base/status.h"
 #include "common/obs/trace.h"
+#include "services/gateway/raw.h"
 
 namespace crm::gateway {
 
@@ -175,6 +176,14 @@ absl::Status ReadBody(const RpcRoute& route, const RouteMatch& match, const Http
     http_status = 415;
     return Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_BODY_INVALID,
                  "bodies can be packed by gzip only: send this one so, or without Content-Encoding");
+  }
+  if (route.body_field && IsRaw(route.body_field->message_type())) {
+    pb::Message* content = message.GetReflection()->MutableMessage(&message, route.body_field);
+    const auto* type = content->GetDescriptor();
+    content->GetReflection()->SetString(content, type->FindFieldByName("data"), request.body);
+    content->GetReflection()->SetString(content, type->FindFieldByName("content_type"),
+                                        std::string(request.Header("Content-Type")));
+    return absl::OkStatus();
   }
   BodyType type = request.body.empty() && route.body == "*" ? BodyType::kJson : TypeOf(request);
   bool form = route.access.public_() && !route.cookie && route.body == "*";
