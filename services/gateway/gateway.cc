@@ -16,11 +16,11 @@
 #include "common/base/status.h"
 #include "common/obs/log.h"
 #include "common/rpc/metadata.h"
+#include "services/gateway/after.h"
 #include "services/gateway/compress.h"
 #include "services/gateway/expand.h"
 #include "services/gateway/http_error.h"
 #include "services/gateway/openapi.h"
-#include "services/gateway/raw.h"
 #include "services/gateway/schema.h"
 #include "services/gateway/sse.h"
 #include "services/gateway/static_files.h"
@@ -317,6 +317,16 @@ Async<std::string> Gateway::Ask(rpc::Client& peer, rpc::RawCall& raw, Caller& ca
   co_return bytes;
 }
 
+Async<> Gateway::Await(const HttpRequest& request, const RpcRoute& route, const Call& call, HttpResponse& response) {
+  if (!route.read_only) response.Set(kPositionHeader, route.service);
+  std::string_view header = request.Header(kAfterHeader);
+  if (header.empty() || !route.read_only || call.principal.tenant.IsNil()) co_return absl::OkStatus();
+  CRM_CO_TRY(auto producers, ReadAfter(header, peers_));
+  CRM_CO_TRY(bool heard, co_await AwaitAfter(peers_, call, route.service, std::move(producers)));
+  if (!heard) response.Set(kStaleHeader, "1");
+  co_return absl::OkStatus();
+}
+
 void Gateway::Stream(rpc::Client& peer, rpc::RawCall raw, StreamForm form, const Caller& caller, const Call& call,
                      HttpResponse& response) {
   auto recheck = caller.anonymous() ? nullptr : std::make_shared<Recheck>(callers_, caller, call);
@@ -366,9 +376,11 @@ asio::awaitable<HttpResponse> Gateway::ServeWire(const HttpRequest& request, Cal
     Stream(**peer, std::move(raw), WireStreamForm(wire, api_, *route, request.request_id), *admitted, call, response);
     co_return answered(std::move(response));
   }
+  HttpResponse extra;
+  absl::Status after = co_await Await(request, *route, call, extra);
+  if (!after.ok()) co_return refused(after);
   bytes = co_await Ask(**peer, raw, *admitted, call);
   if (!bytes.ok()) co_return refused(bytes.status());
-  HttpResponse extra;
   absl::Status cookie = TakeCookie(*route, *bytes, extra);
   auto answer = cookie.ok() ? WireAnswer(wire, api_, *route, *bytes) : cookie;
   if (!answer.ok()) co_return refused(Unwritten(*route, call, answer.status()));
@@ -403,13 +415,6 @@ Async<HttpResponse> Gateway::ServeRpc(const HttpRequest& request, const RpcRoute
   if (!peer.ok()) co_return refused(peer.status());
 
   rpc::RawCall raw = CallOf(route, std::move(read->bytes), call);
-  if (AnswersRaw(route)) {
-    auto content = co_await ServeRaw(route, request, **peer, std::move(raw));
-    if (!content.ok()) co_return refused(content.status(), absl::IsOutOfRange(content.status()) ? 416 : 0);
-    content->tenant_id = call.principal.tenant_id();
-    for (auto& header : headers) content->headers.push_back(std::move(header));
-    co_return *std::move(content);
-  }
   if (route.method->server_streaming()) {
     raw.deadline = std::chrono::steady_clock::time_point::max();
     HttpResponse response = SseResponse();
@@ -418,6 +423,9 @@ Async<HttpResponse> Gateway::ServeRpc(const HttpRequest& request, const RpcRoute
     Stream(**peer, std::move(raw), edge::SseForm(api_, route, request.request_id), caller, call, response);
     co_return response;
   }
+  HttpResponse place;
+  absl::Status after = co_await Await(request, route, call, place);
+  if (!after.ok()) co_return refused(after);
   auto bytes = co_await Ask(**peer, raw, caller, call);
   if (!bytes.ok()) co_return refused(bytes.status());
 
@@ -432,6 +440,7 @@ Async<HttpResponse> Gateway::ServeRpc(const HttpRequest& request, const RpcRoute
   auto answer = Answer(route, request, *std::move(bytes), extra);
   if (!answer.ok()) co_return refused(Unwritten(route, call, answer.status()));
   answer->tenant_id = call.principal.tenant_id();
+  for (auto& header : place.headers) answer->headers.push_back(std::move(header));
   if (!missing.empty()) answer->Set("Crm-Refs-Missing", absl::StrJoin(missing, ", "));
   for (auto& header : headers) answer->headers.push_back(std::move(header));
   SignOut(route, caller, raw.request, *answer);
@@ -539,7 +548,7 @@ Async<HttpResponse> Gateway::ServeOwn(Own own, const HttpRequest& request, const
       answer = live_.Open(request, call, *admitted);
       break;
     case Own::kEventTopics:
-      answer = live_.SetTopics(match.variables.at(0).second, request, *admitted);
+      answer = co_await live_.SetTopics(match.variables.at(0).second, request, *admitted);
       break;
     default:  // ServePublic's
       break;
@@ -585,6 +594,8 @@ Async<HttpResponse> Gateway::ServeBatch(const HttpRequest& request, const Call& 
     one.request_id = request.request_id;
     one.start = request.start;
     one.peer = request.peer;
+    std::string_view after = request.Header(kAfterHeader);
+    if (!after.empty()) one.headers.set(kAfterHeader, boost::beast::string_view(after.data(), after.size()));
   }
   auto read = [&](size_t i) -> asio::awaitable<void> {
     One& one = all[i];
@@ -620,6 +631,8 @@ Async<HttpResponse> Gateway::ServeBatch(const HttpRequest& request, const Call& 
   }
   response.body += "]}";
   response.Set("Cache-Control", "no-store");
+  if (std::any_of(all.begin(), all.end(), [](const One& one) { return edge::HasHeader(one.response, kStaleHeader); }))
+    response.Set(kStaleHeader, "1");
   co_return response;
 }
 

@@ -64,6 +64,8 @@ class Gateway {
   rpc::RawCall CallOf(const RpcRoute& route, std::string bytes, Call& call);
   // Sends it; once more with a new token if a traded one is refused.
   Async<std::string> Ask(rpc::Client& peer, rpc::RawCall& raw, Caller& caller, Call& call);
+  // Before a call: says where a write will be, and has a read wait for what its caller wrote elsewhere.
+  Async<> Await(const HttpRequest& request, const RpcRoute& route, const Call& call, HttpResponse& response);
   void Stream(rpc::Client& peer, rpc::RawCall raw, StreamForm form, const Caller& caller, const Call& call,
               HttpResponse& response);
   // Moves the answer's cookie secret into Set-Cookie.

@@ -72,6 +72,13 @@ std::string PayloadJson(const Api& api, const pb::Any& payload, bool personal) {
   return json.ok() ? *std::move(json) : "null";
 }
 
+// Where gateways tell each other of streams.
+constexpr int kKnownSeconds = 60;
+constexpr int kOwnerEvery = 10;  // syncs
+std::string OwnerKey(const std::string& stream_id) { return absl::StrCat("live:owner:", stream_id); }
+std::string TopicsKey(const std::string& stream_id) { return absl::StrCat("live:topics:", stream_id); }
+std::string OwnerOf(const Principal& reader) { return absl::StrCat(reader.tenant_id(), " ", reader.user_id); }
+
 bool IsNameChar(char c) { return (c >= 'a' && c <= 'z') || c == '_'; }
 
 }  // namespace live
@@ -189,6 +196,7 @@ struct Live::Stream {
   Recheck recheck;
   std::string request_id;
   bool closed = false;
+  int syncs = 0;
   Cursor wanted;               // where to resume
   std::set<std::string> skip;  // services that failed to answer about the past; asked again after a while
 
@@ -462,32 +470,68 @@ absl::StatusOr<HttpResponse> Live::Open(const HttpRequest& request, const Call& 
   return response;
 }
 
-absl::StatusOr<HttpResponse> Live::SetTopics(const std::string& stream_id, const HttpRequest& request,
-                                             const Caller& caller) {
+Async<HttpResponse> Live::SetTopics(const std::string& stream_id, const HttpRequest& request, const Caller& caller) {
   auto body = nlohmann::json::parse(request.body, nullptr, false);
   if (body.is_discarded() || !body.is_object() || body.size() != 1 || !body.contains("topics") ||
       !body["topics"].is_array() || body["topics"].size() > 100) {
-    return FieldError("topics", "must be the body's only member, a list such as {\"topics\": [\"deal\", \"contact\"]}");
+    co_return FieldError("topics",
+                         "must be the body's only member, a list such as {\"topics\": [\"deal\", \"contact\"]}");
   }
   std::vector<std::string> names;
   for (const auto& name : body["topics"]) {
-    if (!name.is_string()) return FieldError("topics", "must be a list of texts");
+    if (!name.is_string()) co_return FieldError("topics", "must be a list of texts");
     names.push_back(name.get<std::string>());
   }
-  CRM_TRY(std::set<std::string> topics, ReadTopics(names));
-  std::lock_guard lock(mutex_);
-  auto it = streams_.find(stream_id);
-  auto stream = it == streams_.end() ? nullptr : it->second.lock();
-  if (!stream || stream->user_id != caller.identity->principal.user_id ||
-      stream->tenant != caller.identity->principal.tenant) {
-    return Error(absl::StatusCode::kNotFound, type::v1::ERROR_REASON_RECORD_NOT_FOUND,
-                 "there is no such open stream here: open one at /v1/events with the topics that you want",
-                 {{"id", stream_id.substr(0, 100)}});
+  CRM_CO_TRY(std::set<std::string> topics, ReadTopics(names));
+  bool found = false;
+  {
+    std::lock_guard lock(mutex_);
+    auto it = streams_.find(stream_id);
+    auto stream = it == streams_.end() ? nullptr : it->second.lock();
+    found = stream && stream->user_id == caller.identity->principal.user_id &&
+            stream->tenant == caller.identity->principal.tenant;
+    if (found) stream->topics = topics;
   }
-  stream->topics = topics;
+  if (!found) {
+    auto told = co_await SetElsewhere(stream_id, topics, caller);
+    found = told.ok() && *told;
+  }
+  if (!found) {
+    co_return Error(absl::StatusCode::kNotFound, type::v1::ERROR_REASON_RECORD_NOT_FOUND,
+                    "there is no such open stream: open one at /v1/events with the topics that you want",
+                    {{"id", stream_id.substr(0, 100)}});
+  }
   HttpResponse response;
   response.body = nlohmann::json({{"stream_id", stream_id}, {"topics", topics}}).dump();
-  return response;
+  co_return response;
+}
+
+Async<bool> Live::SetElsewhere(std::string stream_id, std::set<std::string> topics, const Caller& caller) {
+  if (!redis_ || !ParseId(stream_id, "stream", "stream_id").ok()) co_return false;
+  CRM_CO_TRY(redis::Reply owner, co_await redis_->Command(redis::Args("GET", live::OwnerKey(stream_id))));
+  if (owner.IsNil() || owner.text != live::OwnerOf(caller.identity->principal)) co_return false;
+  CRM_CO_TRY(co_await redis_->Command(
+      redis::Args("SET", live::TopicsKey(stream_id), absl::StrJoin(topics, ","), "EX", live::kKnownSeconds)));
+  co_return true;
+}
+
+asio::awaitable<void> Live::Sync(Stream& stream) {
+  if (!redis_) co_return;
+  const Principal& reader = stream.recheck.caller().identity->principal;
+  if (stream.syncs++ % live::kOwnerEvery == 0) {
+    auto said = co_await redis_->Command(
+        redis::Args("SET", live::OwnerKey(stream.id), live::OwnerOf(reader), "EX", live::kKnownSeconds));
+    if (!said.ok()) {
+      stream.syncs = 0;  // the next time
+      co_return;
+    }
+  }
+  auto asked = co_await redis_->Command(redis::Args("GETDEL", live::TopicsKey(stream.id)));
+  if (!asked.ok() || asked->IsNil()) co_return;
+  auto topics = ReadTopics(absl::StrSplit(asked->text, ',', absl::SkipEmpty()));
+  if (!topics.ok()) co_return;  // of a gateway that knows other ones
+  std::lock_guard lock(mutex_);
+  stream.topics = *topics;
 }
 
 void Live::Join(Stream& stream) {
@@ -599,6 +643,8 @@ asio::awaitable<void> Live::RunStream(std::shared_ptr<Stream> stream, StreamSink
     }
     return cursor;
   };
+  co_await Sync(*stream);  // from "ready" on, every gateway knows it
+  auto sync = Clock::now() + kSync;
   std::string last_id = CursorText(here());
   std::string ready = absl::StrCat("{\"stream_id\":\"", stream->id, "\",\"cursor\":\"", last_id, "\"}");
   if (!(co_await sink.Write(absl::StrCat("retry: 2000\n", SseEvent(last_id, "ready", ready)))).ok()) co_return;
@@ -609,6 +655,10 @@ asio::awaitable<void> Live::RunStream(std::shared_ptr<Stream> stream, StreamSink
     if (!allowed.ok()) {
       co_await sink.Write(SseError(allowed, stream->request_id));
       co_return;
+    }
+    if (Clock::now() >= sync) {
+      co_await Sync(*stream);
+      sync = Clock::now() + kSync;
     }
     std::string service;
     auto events = co_await Next(*stream, service);
@@ -654,8 +704,8 @@ asio::awaitable<void> Live::RunStream(std::shared_ptr<Stream> stream, StreamSink
       if (!(co_await sink.Write(std::move(beat))).ok()) co_return;
       heartbeat = now + kHeartbeat;
     }
-    auto until = std::min(heartbeat, stream->recheck.due());
-    if (!stream->skip.empty()) until = std::min(until, now + std::chrono::seconds(1));
+    auto until = std::min({heartbeat, stream->recheck.due(), sync});
+    if (!stream->skip.empty()) until = std::min(until, now + std::chrono::milliseconds(1000));
     co_await stream->bell.Wait(
         std::max(std::chrono::duration_cast<std::chrono::milliseconds>(until - now), std::chrono::milliseconds(1)));
     if (Clock::now() >= until) stream->skip.clear();

@@ -62,6 +62,8 @@ class Live {
   static constexpr int kFetch = 500;             // events per question to a producer
   static constexpr size_t kStreamsMax = 5000;    // open streams in this process
   static constexpr size_t kStreamsPerUser = 20;  // one per tab of one browser, with room
+  // How often a stream says in Redis that it is there, and looks whether another gateway has topics for it.
+  static constexpr auto kSync = std::chrono::milliseconds(2000);
 
   // `redis` may be null: then the producers are asked for their heads alone. `home` is the loop of lanes and tail.
   Live(const Api& api, const Peers& peers, Callers& callers, redis::Client* redis, asio::any_io_executor home);
@@ -72,9 +74,9 @@ class Live {
 
   // Opens a stream for a caller: ?topics=deal,contact (none: all), Last-Event-ID or ?cursor= to resume.
   absl::StatusOr<HttpResponse> Open(const HttpRequest& request, const Call& call, Caller caller);
-  // POST /v1/events/{stream_id} {"topics": [...]}: the caller's own stream hears these from now on.
-  absl::StatusOr<HttpResponse> SetTopics(const std::string& stream_id, const HttpRequest& request,
-                                         const Caller& caller);
+  // POST /v1/events/{stream_id} {"topics": [...]}: the caller's own stream hears these from now on; within kSync if
+  // another gateway holds it, which is told through Redis.
+  Async<HttpResponse> SetTopics(const std::string& stream_id, const HttpRequest& request, const Caller& caller);
 
   size_t streams() const;
 
@@ -102,6 +104,9 @@ class Live {
   asio::awaitable<void> Fill(LanePtr lane);
   asio::awaitable<void> CheckHeads();
   asio::awaitable<void> CheckHeadsOf(std::string service, std::vector<int> buckets);
+  // What other gateways know of a stream, and what they have to say to it. Redis may be away.
+  asio::awaitable<void> Sync(Stream& stream);
+  Async<bool> SetElsewhere(std::string stream_id, std::set<std::string> topics, const Caller& caller);
   void Join(Stream& stream);
   void Leave(Stream& stream);
   void Heard(const std::string& service, const std::string& bytes);

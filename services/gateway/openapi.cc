@@ -25,6 +25,10 @@ constexpr char kAbout[] =
     "fields and parameters are refused by name. `Idempotency-Key` makes writes safe to repeat, `If-Match` guards "
     "changes. Every error is `{\"error\": {...}}` with a reason for programs, and every answer has `X-Request-Id`.";
 
+// Files and the like: bytes as they are, with a type of their own.
+bool IsContent(const pb::Descriptor* message) { return message->full_name() == "crm.type.v1.Content"; }
+Json Bytes() { return {{"schema", {{"type", "string"}, {"format", "binary"}}}}; }
+
 // Fields of nested messages become parameters ("amount.currency_code") only this deep.
 constexpr int kParameterDepth = 2;
 
@@ -94,7 +98,7 @@ class Document {
 
  private:
   void Operation(const RpcRoute& route, bool first) {
-    const bool stream = route.method->server_streaming();
+    const bool stream = route.method->server_streaming() && !IsContent(route.method->output_type());
     auto parsed = ParsePathTemplate(route.path);
     if (!parsed.ok()) return;  // the router has taken it, so it is
     // In the document a variable is called by its last part: {id}, not {contact.id}.
@@ -218,6 +222,8 @@ class Document {
   }
 
   Json Body(const RpcRoute& route, const std::map<std::string, std::string>& names) {
+    if (route.body_field && IsContent(route.body_field->message_type()))
+      return {{"required", true}, {"content", {{"*/*", Bytes()}}}};
     Json schema;
     if (route.body == "*") {
       std::set<std::string> without;
@@ -233,6 +239,10 @@ class Document {
   }
 
   Json Answer(const RpcRoute& route) {
+    if (IsContent(route.method->output_type())) {
+      return {{"description", "The bytes, with their Content-Type; `Range` answers a part of them."},
+              {"content", {{"*/*", Bytes()}}}};
+    }
     Json schema = schemas_.Ref(route.method->output_type(), Use::kAnswer);
     if (!route.ref_names.empty()) {
       const auto* ref = api_.pool().FindMessageTypeByName("crm.type.v1.Ref");

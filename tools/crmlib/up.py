@@ -94,6 +94,7 @@ def seed(instance: Instance) -> None:
 
 def summary(instance: Instance, seconds: float) -> None:
     lines = [f"CRM is up after {console.duration(seconds)}: {instance.url}",
+             f"  to look at     the console at {instance.url}/, the API to read and to try at {instance.url}/docs",
              f"  PostgreSQL     127.0.0.1:{instance.postgres_port} (tools/crm psql contact)   Redis  127.0.0.1:{instance.redis_port}",
              f"  other systems  gRPC with TLS at 127.0.0.1:{instance.edge_port} (docs/OPERATORS.md)",
              f"  logs           tools/crm logs [SERVICE] -f    metrics  http://127.0.0.1:{instance.metrics_port('contact')}/metrics (contact)"]

@@ -28,6 +28,8 @@ struct World {
   std::map<std::string, identity::v1::Team> teams;  // by tenant + id
   std::map<std::string, std::string> replies;       // idempotency key -> team id
   std::vector<std::string> masks;
+  uint64_t heard = 0;                                            // events that every service has heard of
+  std::vector<std::string> awaited;                              // producers that readers waited for
   std::map<std::string, std::vector<events::v1::Event>> events;  // by tenant
   std::function<std::string()> token;                            // what cookies and keys are traded for
   std::string cookie = "cs_0123456789abcdefghij", csrf = "csrf-token", key = "crm_0123456789abcdefghij";
@@ -247,6 +249,8 @@ class EventLog final : public rpc::Service {
   explicit EventLog(World& world) : rpc::Service("crm.events.v1.EventLog"), world_(world) {}
   CRM_RPC(ListEvents, events::v1::ListEventsRequest, events::v1::ListEventsResponse)
   CRM_RPC(ListHeads, events::v1::ListHeadsRequest, events::v1::ListHeadsResponse)
+  CRM_RPC(SettleLane, events::v1::SettleLaneRequest, events::v1::SettleLaneResponse)
+  CRM_RPC(AwaitPosition, events::v1::AwaitPositionRequest, events::v1::AwaitPositionResponse)
   CRM_RPC(ListDeadLetters, events::v1::ListDeadLettersRequest, events::v1::ListDeadLettersResponse)
   CRM_RPC(ReplayDeadLetter, events::v1::ReplayDeadLetterRequest, events::v1::DeadLetter)
 
@@ -273,6 +277,21 @@ inline Async<events::v1::ListHeadsResponse> EventLog::ListHeads(Call&, const eve
     head->set_tenant_id(tenant);
     head->set_seq(lane.size());
   }
+  co_return response;
+}
+inline Async<events::v1::SettleLaneResponse> EventLog::SettleLane(Call&, const events::v1::SettleLaneRequest& request) {
+  events::v1::SettleLaneResponse response;
+  std::lock_guard lock(world_.mutex);
+  response.set_seq(world_.events[request.tenant_id()].size());
+  response.set_settled(true);
+  co_return response;
+}
+inline Async<events::v1::AwaitPositionResponse> EventLog::AwaitPosition(
+    Call&, const events::v1::AwaitPositionRequest& request) {
+  events::v1::AwaitPositionResponse response;
+  std::lock_guard lock(world_.mutex);
+  response.set_reached(request.seq() <= world_.heard);
+  world_.awaited.push_back(request.producer());
   co_return response;
 }
 inline Async<events::v1::ListDeadLettersResponse> EventLog::ListDeadLetters(Call&,

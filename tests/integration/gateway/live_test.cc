@@ -94,6 +94,50 @@ TEST_F(LiveTest, TopicsChooseAndCanBeChanged) {
   EXPECT_EQ(Http("POST", "/v1/events/" + stream->stream_id, R"({"topics": ["deal"]})", Bearer()).status, 404u);
 }
 
+TEST_F(LiveTest, TopicsCanBeChangedAtAnotherGateway) {
+  Start();
+  StartLive();
+  auto stream = Listen("/v1/events?topics=deal");
+  ASSERT_NE(Ready(*stream), nullptr);
+  std::vector<asio::any_io_executor> loops{edge_.io.get_executor()};
+  Peers peers;
+  peers.Add("identity", identity_.get());
+  auto second =
+      std::make_unique<Gateway>(app::v1::Config::Gateway(), *api_, peers, *authenticator_, redis_.get(), loops);
+  HttpServerOptions options;
+  options.listen = "127.0.0.1:0";
+  auto server = std::make_unique<HttpServer>(
+      options, loops, [&](HttpRequest& request) { return second->Handle(request); },
+      [&](HttpRequest& request, absl::Status status, unsigned code) {
+        return second->Refuse(request, std::move(status), code);
+      });
+  ASSERT_TRUE(server->Listen().ok());
+  server.swap(server_);
+  Answer changed = Http("POST", "/v1/events/" + stream->stream_id, R"({"topics": ["contact"]})", Bearer());
+  EXPECT_EQ(changed.status, 200u) << changed.body;
+  EXPECT_EQ(Http("POST", "/v1/events/stream_01h455vb4pex5vsknk084sn02q", R"({"topics": []})", Bearer()).status, 404u);
+  // It is nobody else's to change, here too.
+  const std::string token = token_, subject = claims_.subject;
+  claims_.subject = NewId("user", absl::Now());
+  token_ = signer_->Sign(claims_);
+  EXPECT_EQ(Http("POST", "/v1/events/" + stream->stream_id, R"({"topics": ["deal"]})", Bearer()).status, 404u);
+  token_ = token;
+  claims_.subject = subject;
+  server.swap(server_);
+  size_t emitted = 0;
+  EXPECT_TRUE(Eventually([&] {
+    if (emitted++ % 20 == 0) Emit("contact.created");
+    return !stream->Seqs().empty();
+  }));
+  asio::co_spawn(edge_.io, server->Drain(std::chrono::seconds(3)), asio::use_future).get();
+  std::promise<void> done;
+  asio::post(edge_.io, [&] {
+    second.reset();
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
 TEST_F(LiveTest, ReadersHearWhatTheyMayRead) {
   Start();
   StartLive();

@@ -118,6 +118,30 @@ TEST_F(RestTest, BrowsersSignInByCookie) {
             "CREDENTIALS_INVALID");
 }
 
+TEST_F(RestTest, AReadMayWaitForAWriteElsewhere) {
+  Start({}, true);  // two services: identity and analytics
+  Answer made = Http("POST", "/v1/teams", R"({"name": "North"})", Bearer());
+  EXPECT_EQ(made["Crm-Position"], "identity");
+  const std::string path = "/v1/teams/" + made.json["id"].get<std::string>();
+  EXPECT_EQ(Get(path)["Crm-Position"], "") << "a read is nobody's write";
+  EXPECT_EQ(Get(path, {{"Crm-After", "identity"}})["Crm-Stale"], "") << "its own it has at once";
+  EXPECT_TRUE(world_.awaited.empty());
+  EXPECT_EQ(Get(path, {{"Crm-After", "analytics"}})["Crm-Stale"], "") << "nothing was written there";
+  Emit("report.changed", "", true);
+  Answer stale = Get(path, {{"Crm-After", "analytics, identity,analytics"}});
+  EXPECT_EQ(stale.status, 200u);
+  EXPECT_EQ(stale["Crm-Stale"], "1");
+  Answer batch =
+      Http("POST", "/v1/batch", R"({"requests": [{"path": ")" + path + R"("}]})", Bearer({{"Crm-After", "analytics"}}));
+  EXPECT_EQ(batch["Crm-Stale"], "1") << batch.body;
+  Answer connect = Http("POST", "/crm.identity.v1.TeamService/ListTeams", "{}", Bearer({{"Crm-After", "analytics"}}));
+  EXPECT_EQ(connect["Crm-Stale"], "1") << connect.body;
+  world_.heard = 1;
+  EXPECT_EQ(Get(path, {{"Crm-After", "analytics"}})["Crm-Stale"], "");
+  EXPECT_EQ(world_.awaited, (std::vector<std::string>(5, "analytics")));
+  EXPECT_EQ(Get(path, {{"Crm-After", "dragon"}}).status, 400u);
+}
+
 TEST_F(RestTest, ApiKeysAreTraded) {
   Start();
   for (int i = 0; i < 3; ++i) {
