@@ -283,11 +283,28 @@ class Matcher {
                                   "Leave it out, or ask an administrator for the right."),
                      {{"right", "personal_data"}, {"field", c.PathText()}});
       }
+      CRM_TRY(CheckNeeds(c, next));
       place.fields.push_back(next);
       place.last = next;
       type = next->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE ? next->message_type() : nullptr;
     }
     return place;
+  }
+
+  // A field that tells of records of another kind may be asked about by those whose right to read such reaches as far as
+  // theirs to read the record.
+  absl::Status CheckNeeds(const Compare& c, const FieldDescriptor* field) const {
+    const std::string& needs = InfoOf(field).needs();
+    if (needs.empty()) return absl::OkStatus();
+    const auto& record = field->containing_type()->options().GetExtension(type::v1::record);
+    const auto scope = call_.ScopeOf(needs, type::v1::ACTION_READ);
+    const auto shown = record.owned() ? call_.ScopeOf(record.prefix(), type::v1::ACTION_READ) : type::v1::SCOPE_ALL;
+    if (scope != type::v1::SCOPE_UNSPECIFIED && scope >= shown) return absl::OkStatus();
+    return Error(
+        absl::StatusCode::kPermissionDenied, type::v1::ERROR_REASON_RIGHT_MISSING,
+        absl::StrCat(c.PathText(), " tells of a ", needs, ", and your right to read such does not reach far enough. ",
+                     "Leave it out, or ask an administrator for the right."),
+        {{"right", absl::StrCat(needs, ".read")}, {"field", c.PathText()}});
   }
 
   static const Message* Entry(const Message& message, const FieldDescriptor* map, const std::string& key) {

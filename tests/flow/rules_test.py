@@ -81,7 +81,7 @@ class RulesTest(unittest.TestCase):
 
     def test_the_examples_are_saved_and_work(self):
         rules = {rule["name"]: rule for rule in (self.api.post("/v1/rules", self.fill(text)) for text in examples())}
-        self.assertEqual(len(rules), 7)
+        self.assertEqual(len(rules), 9)
         contact = self.contact()
         # A request is taken up.
         lead = self.api.post("/v1/leads", {"title": "A wedding cake", "name": "Bea", "email": "bea@example.com"})

@@ -4,6 +4,7 @@
 #include "common/pg/records.h"
 #include "services/scheduler/jobs/automation_runs.h"
 #include "services/scheduler/rule_service.h"
+#include "services/scheduler/sql.h"
 #include "services/scheduler/timers.h"
 
 namespace crm::scheduler {
@@ -22,6 +23,7 @@ Async<v1::RuleRun> RuleService::CancelRuleRun(Call& call, const v1::CancelRuleRu
   CRM_CO_TRY(auto stored, co_await db_.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::RuleRun> {
     batch.Update(runs_, before, after);
     CancelTimer(batch, automation::kRunTimer, after.id());
+    batch.Add(sql::kRuleDeleteRunEvent, pg::Params().Id(call.tenant()).Id(ParseId(after.id())->uuid));
     return after;
   }));
   co_return pg::Shown(call, runs_, std::move(stored));

@@ -27,7 +27,7 @@ Async<> FillPreview(Effects& effects, Scene& scene, v1::RulePreview& preview) {
     shown.set_action(ActionName(*step.action));
     at = step.next;
     if (step.action->has_branch()) {
-      const auto holds = scene.program->Holds(scene.call, step.condition, *scene.record, scene.event);
+      const auto holds = co_await effects.Holds(scene, step);
       if (!holds.ok()) {
         shown.set_error(std::string(holds.status().message()));
         co_return absl::OkStatus();

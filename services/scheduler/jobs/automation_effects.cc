@@ -267,6 +267,20 @@ Async<Prepared> Effects::PrepareAssign(Scene& scene, const Step& step, bool take
   co_return prepared;
 }
 
+Async<bool> Effects::Holds(Scene& scene, const Step& step) {
+  std::vector<filter::Root> neighbours;
+  std::vector<std::unique_ptr<google::protobuf::Message>> empty;
+  for (const std::string& name : NeighboursIn(step.condition, scene.record->GetDescriptor())) {
+    CRM_CO_TRY(const google::protobuf::Message* message, co_await Neighbour(scene, name));
+    if (message == nullptr) {
+      empty.push_back(NewMessage(Catalogue::Get().FindObject(name)->record));
+      message = empty.back().get();
+    }
+    neighbours.push_back({name, message});
+  }
+  co_return scene.program->Holds(scene.call, step.condition, *scene.record, scene.event, std::move(neighbours));
+}
+
 Async<Prepared> Effects::Prepare(Scene& scene, const Step& step, bool take_turns) {
   const v1::Action& action = *step.action;
   const google::protobuf::Message& record = *scene.record;

@@ -100,6 +100,9 @@ class Effects {
   Async<Page> List(const Call& call, const ObjectKind& object, std::string filter, std::string page_token,
                    int page_size);
 
+  // Whether a branch's condition holds, for the record and those that it names, as they stand now. A neighbour that is not
+  // there is empty.
+  Async<bool> Holds(Scene& scene, const Step& step);
   // `take_turns` is false in previews: the turn of a list of users is then not used up.
   Async<Prepared> Prepare(Scene& scene, const Step& step, bool take_turns);
   // Carries it out. What this service does goes into the batch.

@@ -149,6 +149,10 @@ Async<> Runner::Work(const Fired& fired, const Program& program, const v1::RuleR
     *run.mutable_end_time() = ToTimestamp(scene.call.now());
   };
   const auto save = [&] {
+    // A failed one may be tried again and needs it.
+    if (run.status() == v1::RUN_STATUS_DONE || run.status() == v1::RUN_STATUS_SKIPPED) {
+      effects.Add(sql::kRuleDeleteRunEvent, pg::Params().Id(scene.call.tenant()).Id(ParseId(run.id())->uuid));
+    }
     pg::Touch(scene.call, before, run);
     effects.Update(runs_, before, run);
     running::Move(effects, batch);
@@ -200,7 +204,7 @@ Async<> Runner::Work(const Fired& fired, const Program& program, const v1::RuleR
     *log.mutable_time() = ToTimestamp(scene.call.now());
     int next = step->next;
     if (step->action->has_branch()) {
-      const auto holds = program.Holds(scene.call, step->condition, *scene.record, scene.event);
+      const auto holds = co_await effects_.Holds(scene, *step);
       failure = holds.status();
       if (!failure.ok()) break;
       log.set_text(*holds ? "the condition holds" : "the condition does not hold");
@@ -271,10 +275,6 @@ Async<> Runner::Work(const Fired& fired, const Program& program, const v1::RuleR
     end(v1::RUN_STATUS_DONE, "");
     run.clear_wake_time();
     CancelTimer(effects, kRunTimer, run.id());
-  }
-  if (run.status() == v1::RUN_STATUS_DONE) {
-    CRM_CO_TRY(const Uuid id, ParseId(run.id(), "rule_run", "id"));
-    effects.Add(sql::kRuleDeleteRunEvent, pg::Params().Id(scene.call.tenant()).Id(id));
   }
   save();
   co_return absl::OkStatus();

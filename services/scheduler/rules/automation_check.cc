@@ -139,12 +139,25 @@ class Checker {
   static bool IsZero(const v1::Delay& delay) { return delay.minutes() + delay.hours() + delay.days() == 0; }
 
   // Against an empty record of each event that may set the rule off.
-  absl::Status CheckCondition(const std::string& condition, const std::string& where) {
+  // A branch may ask about the record's neighbours, too: they are read when it is come to.
+  absl::Status CheckCondition(const std::string& condition, const std::string& where, bool branch = false) {
     if (condition.empty()) return absl::OkStatus();
     const auto node = filter::Parse(condition);
     if (!node.ok()) {
       Wrong(where, node.status());
       return absl::OkStatus();
+    }
+    std::vector<std::unique_ptr<Message>> neighbours;
+    std::vector<filter::Root> known;
+    for (const std::string& name : NeighboursIn(*node, object_->record)) {
+      const ObjectKind* neighbour = Catalogue::Get().FindObject(name);
+      if (!branch || !Has(name) || neighbour->get == nullptr) {
+        Wrong(where, branch ? absl::StrCat("a ", object_->name, " names no ", name, " that rules can read")
+                            : absl::StrCat("\"", name, "\" is another record, which only a branch can ask about"));
+        return absl::OkStatus();
+      }
+      neighbours.push_back(NewMessage(neighbour->record));
+      known.push_back({name, neighbours.back().get()});
     }
     const auto record = NewMessage(object_->record);
     const events::v1::Event no_event;
@@ -156,14 +169,17 @@ class Checker {
     // One that reads payload. must fit an event that is heard; others see it as unknown and do not hold.
     bool fits = payloads.empty();
     for (const auto& payload : payloads) {
-      const auto holds = filter::Matches(call_, *node, *record, {{"event", &no_event}, {"payload", payload.get()}});
+      std::vector<filter::Root> roots = known;
+      roots.push_back({"event", &no_event});
+      roots.push_back({"payload", payload.get()});
+      const auto holds = filter::Matches(call_, *node, *record, roots);
       fits = fits || holds.ok();
       if (!holds.ok()) status = holds.status();
     }
     if (payloads.empty()) {
       // A schedule asks by lists, which know no event.
-      std::vector<filter::Root> roots;
-      if (!rule_.trigger().has_schedule()) roots.push_back({"event", &no_event});
+      std::vector<filter::Root> roots = known;
+      if (branch || !rule_.trigger().has_schedule()) roots.push_back({"event", &no_event});
       const auto holds = filter::Matches(call_, *node, *record, roots);
       fits = holds.ok();
       status = holds.status();
@@ -284,7 +300,7 @@ class Checker {
         if (IsZero(action.wait().time())) Wrong(at + ".wait.time", "must be longer than nothing");
         break;
       case v1::Action::kBranch:
-        CRM_TRY(CheckCondition(action.branch().condition(), at + ".branch.condition"));
+        CRM_TRY(CheckCondition(action.branch().condition(), at + ".branch.condition", true));
         if (action.branch().then().empty() && action.branch().otherwise().empty()) {
           Wrong(at + ".branch", "does nothing either way");
         }

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "common/base/error.h"
-#include "common/base/filter_match.h"
 #include "common/base/status.h"
 #include "crm/type/v1/options.pb.h"
 
@@ -137,8 +136,9 @@ bool Program::Matches(const Call& call, const Opened& event) const {
 }
 
 absl::StatusOr<bool> Program::Holds(const Call& call, const filter::Node& condition,
-                                    const google::protobuf::Message& record, const Opened* event) const {
-  std::vector<filter::Root> roots;
+                                    const google::protobuf::Message& record, const Opened* event,
+                                    std::vector<filter::Root> neighbours) const {
+  std::vector<filter::Root> roots = std::move(neighbours);
   roots.push_back({"event", event == nullptr ? &program::NoEvent() : &event->event});
   if (event != nullptr) roots.push_back({"payload", event->payload.get()});
   return filter::Matches(call, condition, record, roots);
@@ -149,6 +149,15 @@ std::string IdOf(const google::protobuf::Message& record, absl::string_view obje
     return TextField(record, "id");
   }
   return TextField(record, absl::StrCat(object, "_id"));
+}
+
+std::set<std::string> NeighboursIn(const filter::Node& condition, const google::protobuf::Descriptor* record) {
+  std::set<std::string> names;
+  for (const filter::Node& child : condition.children) names.merge(NeighboursIn(child, record));
+  if (condition.kind != filter::Node::Kind::kCompare || condition.compare.path.size() < 2) return names;
+  const std::string& name = condition.compare.path.front();
+  if (record->FindFieldByName(name) == nullptr && Catalogue::Get().FindObject(name) != nullptr) names.insert(name);
+  return names;
 }
 
 absl::StatusOr<const ObjectKind*> TargetOf(const ObjectKind& object, absl::string_view target,

@@ -7,11 +7,13 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "common/base/call.h"
 #include "common/base/filter.h"
+#include "common/base/filter_match.h"
 #include "crm/scheduler/v1/rule.pb.h"
 #include "services/scheduler/rules/automation_catalogue.h"
 
@@ -53,9 +55,9 @@ class Program {
   bool Triggers(const Call& call, const Opened& event) const;
   bool Matches(const Call& call, const Opened& event) const;
   // Whether the condition holds for a record as it stands now. `event` stands behind `event.` and `payload.`; without
-  // one they are empty.
+  // one they are empty. `neighbours` stand behind their kinds' names: `conversation.waiting = true`.
   absl::StatusOr<bool> Holds(const Call& call, const filter::Node& condition, const google::protobuf::Message& record,
-                             const Opened* event) const;
+                             const Opened* event, std::vector<filter::Root> neighbours = {}) const;
 
  private:
   absl::StatusOr<int> Emit(const google::protobuf::RepeatedPtrField<v1::Action>& actions, const std::string& prefix,
@@ -76,6 +78,9 @@ bool Hears(const v1::Trigger& trigger, const EventKind& event);
 
 // The id of the record of a kind that a record is, or names in its `<kind>_id`; "" if neither.
 std::string IdOf(const google::protobuf::Message& record, absl::string_view object);
+
+// The kinds of records that a condition asks about beside the record itself: "conversation" for `conversation.waiting`.
+std::set<std::string> NeighboursIn(const filter::Node& condition, const google::protobuf::Descriptor* record);
 
 // The record that an action's target names: the kind of record, or an error about `field`.
 absl::StatusOr<const ObjectKind*> TargetOf(const ObjectKind& object, absl::string_view target, absl::string_view field);

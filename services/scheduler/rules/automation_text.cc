@@ -35,7 +35,7 @@ constexpr int kDataDepthMax = 4;
 const std::map<std::string, const Descriptor*>& LinkedTypes() {
   static const auto* types = [] {
     auto* out = new std::map<std::string, const Descriptor*>();
-    for (const char* name : {"contact", "company", "deal", "lead"}) {
+    for (const char* name : {"contact", "company", "deal", "lead", "conversation"}) {
       (*out)[name] = Catalogue::Get().FindObject(name)->record;
     }
     (*out)["owner"] = identity::v1::User::descriptor();

@@ -1,6 +1,6 @@
 // Texts with variables of the record (Mustache, mustache.github.io): "Call {{contact.display_name}} about {{title}}".
 //
-// Beside the record's own fields there are the records that it names: contact, company, deal, lead, and owner, the user
+// Beside the record's own fields there are the records that it names: contact, company, deal, lead, conversation, and owner, the user
 // who is responsible. Money is "1234.50 EUR", an enum its name in small letters ("in progress"), a time the tenant's local
 // one, a list is gone through by {{#tags}}{{.}} {{/tags}}. Partials and other delimiters are refused.
 #pragma once
@@ -24,7 +24,7 @@ using Linked = std::map<std::string, const google::protobuf::Message*>;
 // INVALID_ARGUMENT about `field` for a text that is no template, or names what the record does not have.
 absl::Status CheckTemplate(absl::string_view text, const ObjectKind& object, absl::string_view field);
 
-// Which of contact, company, deal, lead, owner a text names beyond the record's own fields.
+// Which of contact, company, deal, lead, conversation, owner a text names beyond the record's own fields.
 std::set<std::string> LinkedIn(absl::string_view text, const google::protobuf::Descriptor* record);
 
 // The text filled in. What is not there is empty.

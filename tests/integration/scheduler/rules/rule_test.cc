@@ -32,6 +32,7 @@ TEST_F(RuleTest, AStageMakesATaskALetterAndAReminder) {
   const auto runs = Runs(rule.id());
   ASSERT_THAT(runs, SizeIs(1));
   EXPECT_EQ(runs[0].status(), v1::RUN_STATUS_DONE) << runs[0].ShortDebugString();
+  EXPECT_EQ(Count("rule_run_event WHERE true"), 0) << "nobody needs it any more";
   EXPECT_EQ(StepsOf(runs[0]), "1:create_task 2:send_message 3:create_reminder");
   EXPECT_EQ(runs[0].record_id(), deal.id());
   EXPECT_EQ(runs[0].event_id(), "deal_pipeline:1");
@@ -157,6 +158,29 @@ TEST_F(RuleTest, BranchesAskTheRecordAsItIsThen) {
     EXPECT_EQ(StepsOf(run), run.record_id() == quiet.id() ? "1:wait 2:branch 2.otherwise.1:create_task 3:move_deal"
                                                           : "1:wait 2:branch 2.then.1:stop");
   }
+}
+
+TEST_F(RuleTest, ABranchAsksAboutANeighbour) {
+  Create(R"(trigger {event {type: 'message.received'}}
+    actions {wait {time {hours: 4}}}
+    actions {branch {condition: 'deal.note = "urgent"' then {create_task {title: 'Answer {{deal.title}}'}}}})");
+  others_.before = [](const std::string& method) {
+    return method == "GetMessage" ? NotFound("message") : absl::OkStatus();  // as it was in the event
+  };
+  for (const char* note : {"urgent", "calm"}) {
+    const auto deal = NewDeal(offer_);
+    messaging::v1::MessageReceived received;
+    received.mutable_message()->set_id(NewId("message", absl::Now()));
+    received.mutable_message()->set_deal_id(deal.id());
+    received.mutable_message()->set_owner_id(user_);
+    ASSERT_TRUE(Deliver(EventOf("message.received", "messaging", received.message().id(), received)).ok());
+    Fire();
+    others_.deals[deal.id()].set_note(note);  // meanwhile
+  }
+  Advance(absl::Hours(5));
+  Fire();
+  EXPECT_EQ(Count("task WHERE title = 'Answer Cake'"), 1);
+  for (const auto& run : Runs()) EXPECT_EQ(run.status(), v1::RUN_STATUS_DONE) << run.ShortDebugString();
 }
 
 TEST_F(RuleTest, AGoneTargetFailsTheRunAndTellsTheOwner) {

@@ -229,6 +229,20 @@ TEST(AutomationCheck, ConditionsOnPersonalDataNeedItsRight) {
   EXPECT_TRUE(CheckRule(call, rule).ok());
 }
 
+TEST(AutomationCheck, BranchesMayAskAboutNeighbours) {
+  const std::string received = "trigger {event {type: 'message.received'}} ";
+  const auto branch = [](const std::string& condition) {
+    return "actions {branch {condition: '" + condition + "' then {stop {}}}}";
+  };
+  EXPECT_THAT(WrongFields(received + branch("conversation.waiting = true AND deal.amount > 5")), IsEmpty());
+  EXPECT_THAT(WrongFields(received + branch("conversation.wating = true")),
+              ElementsAre("rule.actions[0].branch.condition"));
+  EXPECT_THAT(WrongFields(received + branch("pipeline.name = \"x\"")), ElementsAre("rule.actions[0].branch.condition"));
+  EXPECT_THAT(WrongFields(received + "condition: 'conversation.waiting = true' actions {stop {}}"),
+              ElementsAre("rule.condition"))
+      << "an event is judged by itself";
+}
+
 TEST(AutomationCheck, TooDeepAndTooManyAreRefused) {
   v1::Rule rule = RuleOf("trigger {event {type: 'deal.moved'}}");
   v1::Action* action = rule.add_actions();
