@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 import unittest
+from pathlib import Path
 
 from stack import BUILD, ROOT, Instance, Stack, eventually
 
@@ -72,8 +73,8 @@ class ToolsTest(unittest.TestCase):
                 self.assertEqual(path.stat().st_mode & 0o777, 0o600, path)
 
         # A backup, and back to it: what came in between is gone.
-        folder = self.instance.folder / "backups"
-        self.crm("backup", str(folder))
+        self.crm("backup")
+        folder = Path(json.loads((self.instance.folder / "backup.json").read_text())["folder"])
         self.crm("psql", "postgres", "-qc", "create table public.later()")
         self.assertIn("as it was", self.crm("restore", str(folder), "--to", json.loads(next((folder / "base").glob("*/about.json")).read_text())["time"]))
         self.assertEqual(self.crm("psql", "postgres", "-Atc", "select to_regclass('public.later') is null").strip(), "t")
