@@ -21,6 +21,7 @@
 #include "services/gateway/expand.h"
 #include "services/gateway/http_error.h"
 #include "services/gateway/openapi.h"
+#include "services/gateway/raw.h"
 #include "services/gateway/schema.h"
 #include "services/gateway/sse.h"
 #include "services/gateway/static_files.h"
@@ -415,6 +416,13 @@ Async<HttpResponse> Gateway::ServeRpc(const HttpRequest& request, const RpcRoute
   if (!peer.ok()) co_return refused(peer.status());
 
   rpc::RawCall raw = CallOf(route, std::move(read->bytes), call);
+  if (AnswersRaw(route)) {
+    auto content = co_await ServeRaw(route, request, **peer, std::move(raw));
+    if (!content.ok()) co_return refused(content.status(), absl::IsOutOfRange(content.status()) ? 416 : 0);
+    content->tenant_id = call.principal.tenant_id();
+    for (auto& header : headers) content->headers.push_back(std::move(header));
+    co_return *std::move(content);
+  }
   if (route.method->server_streaming()) {
     raw.deadline = std::chrono::steady_clock::time_point::max();
     HttpResponse response = SseResponse();
