@@ -1,9 +1,15 @@
 #include "services/scheduler/people.h"
 
 #include <algorithm>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "common/base/error.h"
 #include "common/base/id.h"
 #include "common/base/status.h"
 #include "common/base/time.h"
@@ -15,6 +21,9 @@ namespace people {
 
 // Absences that ended longer ago do not matter to anything that is still open.
 constexpr int kPastDays = 400;
+// Identity's events come within it, unless something is down.
+constexpr std::chrono::milliseconds kHearingWait{2000};
+constexpr std::chrono::milliseconds kHearingPoll{50};
 // From substitute to substitute; a circle ends.
 constexpr int kSubstitutesMax = 5;
 
@@ -62,6 +71,32 @@ Async<std::optional<Person>> FindPerson(pg::Db& db, const Call& call, std::strin
   CRM_CO_TRY(std::vector<Person> found, co_await FindPeople(db, call, std::move(ids)));
   if (found.empty()) co_return std::nullopt;
   co_return std::move(found[0]);
+}
+
+namespace people {
+
+Async<> AwaitRow(pg::Db& db, const Call& call, const pg::Statement& statement, std::string id) {
+  CRM_CO_TRY(ParsedId parsed, ParseId(id));
+  const auto deadline = std::chrono::steady_clock::now() + kHearingWait;
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  for (;;) {
+    CRM_CO_TRY(pg::Rows rows, co_await db.Read(call, statement, pg::Params().Id(parsed.uuid)));
+    if (!rows.empty()) co_return absl::OkStatus();
+    if (std::chrono::steady_clock::now() >= deadline) co_return NotFound(id);
+    timer.expires_after(kHearingPoll);
+    boost::system::error_code ignored;
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
+}
+
+}  // namespace people
+
+Async<> AwaitPerson(pg::Db& db, const Call& call, std::string user_id) {
+  co_return co_await people::AwaitRow(db, call, sql::kIsPerson, std::move(user_id));
+}
+
+Async<> AwaitTeam(pg::Db& db, const Call& call, std::string team_id) {
+  co_return co_await people::AwaitRow(db, call, sql::kIsTeam, std::move(team_id));
 }
 
 Async<std::vector<Person>> HeadsOf(pg::Db& db, const Call& call, std::string user_id) {

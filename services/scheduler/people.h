@@ -30,6 +30,10 @@ Async<std::vector<Person>> FindPeople(pg::Db& db, const Call& call, std::vector<
 // One of them.
 Async<std::optional<Person>> FindPerson(pg::Db& db, const Call& call, std::string user_id);
 
+// NOT_FOUND unless we have heard of the user, or of the team. One that was just made is heard of in a moment, which is waited for.
+Async<> AwaitPerson(pg::Db& db, const Call& call, std::string user_id);
+Async<> AwaitTeam(pg::Db& db, const Call& call, std::string team_id);
+
 // Those above a user, nearest first: the manager, or the head of the nearest team upwards that somebody else leads; then the
 // head's head. Those who have left are left out; nobody is there twice, nor the user.
 Async<std::vector<Person>> HeadsOf(pg::Db& db, const Call& call, std::string user_id);

@@ -218,6 +218,17 @@ Async<v1::TaskSettings> TaskSettingsOf(App& app, const Call& call) {
   co_return settings;
 }
 
+Async<v1::Task> ReadTask(App& app, const Call& call, std::string id) {
+  auto task = co_await app.db.Get(call, app.tables.tasks, id);
+  if (task.status().code() != absl::StatusCode::kNotFound) co_return task;
+  auto other = co_await app.db.Get(ServiceCall(call), app.tables.tasks, id);
+  const std::string& me = call.principal.user_id;
+  const bool mine = other.ok() && (other->creator_id() == me ||
+                                   std::count(other->watcher_ids().begin(), other->watcher_ids().end(), me) > 0);
+  if (!mine) co_return task.status();
+  co_return other;
+}
+
 Async<std::vector<v1::Task>> OpenParts(App& app, const Call& call, std::string task_id) {
   pg::ListArgs args;
   args.where = "t.parent_id = $1 AND t.status IN (1, 2)";

@@ -56,6 +56,9 @@ void ChangeTask(pg::Batch& batch, const App& app, const TaskChange& change,
 Async<v1::TaskSettings> TaskSettingsOf(App& app, const Call& call);
 std::string TaskSettingsId(const Uuid& tenant);
 
+// A task that the caller may read: by right, or because they gave it or watch it. Else NOT_FOUND.
+Async<v1::Task> ReadTask(App& app, const Call& call, std::string id);
+
 // How many of a task's parts are open.
 Async<std::vector<v1::Task>> OpenParts(App& app, const Call& call, std::string task_id);
 

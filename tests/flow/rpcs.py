@@ -264,6 +264,10 @@ class Making:
         for inner in self.catalogue.fields(field["message"]):
             if is_plain_text(inner) and not inner.get("info") and "IMMUTABLE" not in inner.get("behavior", []):
                 return {inner["name"]: self.value(inner, f"{self.body}.{inner['name']}")}
+        # No text: whatever else may be set.
+        for inner in self.catalogue.fields(field["message"]):
+            if not is_output(inner) and not inner.get("info") and "IMMUTABLE" not in inner.get("behavior", []):
+                return {inner["name"]: self.value(inner, f"{self.body}.{inner['name']}")}
         return {}
 
     def value(self, field: dict, here: str):

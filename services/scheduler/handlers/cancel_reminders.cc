@@ -3,6 +3,7 @@
 #include "common/pg/records.h"
 #include "services/scheduler/reminders.h"
 #include "services/scheduler/service.h"
+#include "services/scheduler/tasks.h"
 
 namespace crm::scheduler {
 
@@ -16,6 +17,9 @@ Async<v1::CancelRemindersResponse> ReminderService::CancelReminders(Call& call,
   links.conversation_id = request.conversation_id();
   if (links.empty())
     co_return FieldError("deal_id", "or another link is needed: it says which reminders are called off");
+  if (!links.task_id.empty()) {
+    CRM_CO_TRY(co_await ReadTask(app_, call, links.task_id));
+  }
   CRM_CO_TRY(std::vector<v1::Reminder> found, co_await FindPending(app_, call, links, request.stop()));
   std::erase_if(found, [&](const v1::Reminder& reminder) {
     return !pg::MayDo(call, reminders_, reminder, type::v1::ACTION_UPDATE);

@@ -1,4 +1,5 @@
 #include "services/scheduler/handlers/change_calendar.h"
+#include "services/scheduler/people.h"
 #include "services/scheduler/sql.h"
 
 namespace crm::scheduler {
@@ -7,6 +8,8 @@ namespace crm::scheduler {
 Async<v1::Calendar> CalendarService::CreateCalendar(Call& call, const v1::CreateCalendarRequest& request) {
   v1::Calendar calendar = request.calendar();
   CRM_CO_TRY(CheckCalendar(calendar));
+  if (!calendar.user_id().empty()) CRM_CO_TRY(co_await AwaitPerson(db_, call, calendar.user_id()));
+  if (!calendar.team_id().empty()) CRM_CO_TRY(co_await AwaitTeam(db_, call, calendar.team_id()));
   if (calendar.user_id().empty() && calendar.team_id().empty() && !calendar.is_default()) {
     CRM_CO_TRY(pg::Rows there, co_await db_.Read(call, sql::kFindDefaultCalendar, pg::Params()));
     calendar.set_is_default(there.empty());

@@ -11,6 +11,20 @@
 
 namespace crm::scheduler {
 
+namespace telling {
+
+// What is to be opened must be there and the caller's to read, as far as this service can know.
+Async<> CheckRecord(App& app, const Call& call, std::string id) {
+  if (id.empty()) co_return absl::OkStatus();
+  CRM_CO_TRY(ParsedId parsed, ParseId(id));
+  if (parsed.prefix == "task") co_return (co_await ReadTask(app, call, id)).status();
+  if (parsed.prefix == "reminder") co_return (co_await app.db.Get(call, app.tables.reminders, id)).status();
+  if (parsed.prefix == "absence") co_return (co_await app.db.Get(call, app.tables.absences, id)).status();
+  co_return absl::OkStatus();
+}
+
+}  // namespace telling
+
 // Tells a user something; once per cause.
 Async<v1::Notification> NotificationService::CreateNotification(Call& call,
                                                                 const v1::CreateNotificationRequest& request) {
@@ -22,6 +36,7 @@ Async<v1::Notification> NotificationService::CreateNotification(Call& call,
   made.clear_team_id();  // the inbox is its owner's alone; the team was needed for the check
   made.set_actor_id(call.principal.user_id);
   if (made.owner_id().empty()) co_return FieldError("notification.owner_id", "is needed: it says who is told");
+  CRM_CO_TRY(co_await telling::CheckRecord(app_, call, made.record_id()));
   CRM_CO_TRY(std::optional<Person> person, co_await FindPerson(db_, call, made.owner_id()));
   if (person && !person->active) co_return FieldError("notification.owner_id", "names somebody who has left");
   std::vector<Notice> upwards;

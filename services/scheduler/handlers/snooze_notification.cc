@@ -10,7 +10,7 @@ Async<v1::Notification> NotificationService::SnoozeNotification(Call& call,
   const Call own = InboxCall(call);
   CRM_CO_TRY(absl::Time now, co_await DueNow(db_, call));
   CRM_CO_TRY(v1::Notification before, co_await db_.Get(own, notifications_, request.id(), type::v1::ACTION_UPDATE));
-  if (FromTimestamp(request.until_time()) <= now) co_return FieldError("until_time", "has passed; name a later moment");
+  if (FromTimestamp(request.until_time()) <= now) co_return StateError("until_time has passed; name a later moment");
   v1::Notification after = before;
   *after.mutable_snooze_time() = request.until_time();
   co_return co_await StoreNotification(app_, own, before, std::move(after));

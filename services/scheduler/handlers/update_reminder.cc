@@ -4,6 +4,7 @@
 #include "common/pg/records.h"
 #include "services/scheduler/reminders.h"
 #include "services/scheduler/service.h"
+#include "services/scheduler/tasks.h"
 
 namespace crm::scheduler {
 
@@ -16,6 +17,9 @@ Async<v1::Reminder> ReminderService::UpdateReminder(Call& call, const v1::Update
   CRM_CO_TRY(v1::Reminder after, pg::Patched(call, before, request.reminder(), request.update_mask(), request.etag()));
   if (!after.has_due_time()) co_return FieldError("reminder.due_time", "is needed: a reminder has a time");
   if (after.text().empty()) co_return FieldError("reminder.text", "is needed: it is what the person is told");
+  if (!after.task_id().empty() && after.task_id() != before.task_id()) {
+    CRM_CO_TRY(co_await ReadTask(app_, call, after.task_id()));
+  }
   CRM_CO_TRY(co_await app::FillTeam(db_, call, before, after));
   CRM_CO_TRY(auto stored, co_await db_.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::Reminder> {
     ChangeReminder(batch, app_, before, after, "updated");

@@ -148,7 +148,8 @@ absl::StatusOr<v1::Task> Check(const v1::Task& task, const std::string& item_id,
     item.set_done(done);
     return after;
   }
-  return FieldError("item_id", absl::StrCat("the checklist has no item ", item_id));
+  return StateError(absl::StrCat("the checklist has no item ", item_id, " any more; read the task again"),
+                    {{"item_id", item_id}});
 }
 
 std::optional<v1::Task> NextOccurrence(const v1::Task& task, absl::TimeZone zone) {

@@ -286,7 +286,8 @@ TEST_F(TasksTest, TheDayIsThePersons) {
 }
 
 TEST_F(TasksTest, RemindersFireOnceAndAreCalledOff) {
-  const std::string deal = NewId("deal", absl::Now()), task = NewId("task", absl::Now());
+  const std::string deal = NewId("deal", absl::Now());
+  const std::string task = CreateTask(ann_, ann_, absl::Hours(100)).id();
   const v1::Reminder first = Remind(ann_, absl::Hours(1), [&](v1::Reminder& r) { r.set_deal_id(deal); });
   const v1::Reminder second = Remind(ann_, absl::Hours(1), [&](v1::Reminder& r) {
     r.set_deal_id(deal);
@@ -402,7 +403,7 @@ TEST_F(TasksTest, TheInboxIsItsUsersAlone) {
   *snooze.mutable_until_time() = ToTimestamp(Now() - absl::Hours(1));
   call = OwnCallOf(ann_, {});
   EXPECT_EQ(loop_.Run(notifications_->SnoozeNotification(call, snooze)).status().code(),
-            absl::StatusCode::kInvalidArgument);
+            absl::StatusCode::kFailedPrecondition);
   *snooze.mutable_until_time() = ToTimestamp(Now() + absl::Hours(1));
   call = OwnCallOf(ann_, {});
   ASSERT_TRUE(loop_.Run(notifications_->SnoozeNotification(call, snooze)).ok());
