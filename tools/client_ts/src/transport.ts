@@ -89,7 +89,7 @@ export class Transport {
       set("Crm-After", this.#after());
     } else {
       // One key for all tries: the write is done once, whichever of them arrives.
-      set("Idempotency-Key", globalThis.crypto.randomUUID());
+      set("Idempotency-Key", newKey());
       set("X-CSRF-Token", typeof csrfToken === "function" ? csrfToken() : csrfToken);
     }
     return request;
@@ -107,6 +107,14 @@ export class Transport {
     }
     return [...this.#written.keys()].join(", ");
   }
+}
+
+/** Unlike any other. Node 18 and pages without https have no crypto.randomUUID. */
+function newKey(): string {
+  const crypto = globalThis.crypto as Crypto | undefined;
+  if (crypto?.randomUUID) return crypto.randomUUID();
+  const bytes = crypto?.getRandomValues?.(new Uint8Array(16)) ?? Uint8Array.from({ length: 16 }, () => Math.random() * 256);
+  return Array.from(bytes, byte => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** As the answer says; else 0.2, 0.4, 0.8 s, with jitter so that clients do not come back all at once. */
