@@ -1,13 +1,17 @@
 """The console in headless Chromium, story by story (tests/flow/console/tests.mjs), over all processes and the demo's data."""
 
 import datetime
+import email
+import email.policy
 import json
 import os
 import re
 import shutil
 import smtplib
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 import unittest
 from email.message import EmailMessage
@@ -24,6 +28,38 @@ CONSOLE = ROOT / "services/gateway/console"
 SCREENS = {"today": "/v1/tasks:today", "leads": "/v1/leads", "deals": "/v1/deals", "contacts": "/v1/contacts", "messages": "/v1/conversations", "reports": "/v1/reports/funnel"}
 
 
+class MailServer(socketserver.ThreadingTCPServer):
+    """Takes every letter, as a customer's mail server would."""
+    daemon_threads = True
+
+    class Handler(socketserver.StreamRequestHandler):
+        def say(self, text: str) -> None:
+            self.wfile.write(f"{text}\r\n".encode())
+
+        def handle(self) -> None:
+            self.say("220 here")
+            while line := self.rfile.readline():
+                verb = line.strip().upper()
+                if verb == b"DATA":
+                    self.say("354 go on")
+                    letter = b""
+                    while (part := self.rfile.readline()) not in (b".\r\n", b""):
+                        letter += part
+                    self.server.letters.append(letter)
+                self.say("221 bye" if verb == b"QUIT" else "250 good")
+                if verb == b"QUIT":
+                    return
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        self.letters: list[bytes] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.shutdown()
+        self.server_close()
+
+
 @unittest.skipUnless(CHROMIUM, "needs Debian's chromium (tools/crm deps installs it)")
 class ConsoleTest(unittest.TestCase):
     @classmethod
@@ -34,7 +70,9 @@ class ConsoleTest(unittest.TestCase):
         data = made_up(datetime.date.today(), customers=12, suppliers=3, products=12, orders=40)
         cls.job = FirstJob(cls.stack.instance.url, data, "console", say=lambda text: None)
         cls.job.run()
-        showcase.run(cls.job, cls.stack.instance.lmtp_port)
+        cls.mail = MailServer()
+        cls.addClassCleanup(cls.mail.close)
+        showcase.run(cls.job, cls.stack.instance.lmtp_port, cls.mail.server_address[1])
         static = cls.stack.folder / "static"
         static.mkdir(exist_ok=True)
         (static / "demo.json").write_text(json.dumps(showcase.demo_users(cls.job)))
@@ -90,10 +128,15 @@ class ConsoleTest(unittest.TestCase):
                     self.deliver(**json.loads(line.removeprefix("deliver ")))
             page.wait(SECONDS)
         self.assertIn("ok messages\n", seen, "".join(seen[-40:]))
+        letter = email.message_from_bytes(self.mail.letters[-1], policy=email.policy.default)
+        self.assertIn("Две тысячи за все.", letter.get_body(("plain",)).get_content())
+        self.assertIn("kirill@visitor.example.org", letter["To"])
 
-    def deliver(self, sender: str, recipient: str, subject: str, text: str) -> None:
+    def deliver(self, sender: str, recipient: str, subject: str, text: str, answers: str) -> None:
         letter = EmailMessage()
         letter["From"], letter["To"], letter["Subject"], letter["Message-ID"] = sender, recipient, subject, f"<{time.time_ns()}@visitor.example.org>"
+        if answers:
+            letter["In-Reply-To"] = f"<{answers}>"
         letter.set_content(text)
         with smtplib.LMTP("127.0.0.1", self.stack.instance.lmtp_port) as server:
             server.send_message(letter)

@@ -33,9 +33,10 @@ LETTERS = [  # subject, text
     ("Re: Annual coffee contract", "Hello,\n\nthe price is fine. Can you deliver every second Monday, and send the contract by Friday?\n\nBest regards"),
     ("שאלה לגבי המשלוח", "שלום,\n\nמתי המשלוח הבא מגיע? אנחנו צריכים עוד שתי קופסאות.\n\nתודה"),
 ]
+SMTP_PORT = 2525  # where the demo's letters would be taken
 
 
-def run(job: FirstJob, lmtp_port: int | None = None) -> None:
+def run(job: FirstJob, lmtp_port: int | None = None, smtp_port: int = SMTP_PORT) -> None:
     """After the first job; each write can be repeated. `lmtp_port`: where the instance takes letters, if it does."""
     paths = {route["path"] for route in job.crm.get("/v1/schema")["routes"]}
     add_deals(job)
@@ -43,7 +44,7 @@ def run(job: FirstJob, lmtp_port: int | None = None) -> None:
     if "/v1/tasks:today" in paths:
         add_tasks(job)
     if "/v1/channels" in paths and lmtp_port:
-        add_letters(job, lmtp_port)
+        add_letters(job, lmtp_port, smtp_port)
 
 
 def sellers(job: FirstJob) -> list[str]:
@@ -89,10 +90,12 @@ def add_tasks(job: FirstJob) -> None:
     job.crm.post("/v1/tasks", {"title": "Look at the quarter's numbers", "kind": "TASK_KIND_TODO", "due_time": moment(now + datetime.timedelta(hours=3)), "owner_id": job.users[head]}, step="showcase/task/head")
 
 
-def add_letters(job: FirstJob, lmtp_port: int) -> None:
-    """Customers write: their letters arrive as from a mail server, and become conversations of those who sell to them."""
+def add_letters(job: FirstJob, lmtp_port: int, smtp_port: int) -> None:
+    """Customers write: their letters arrive as from a mail server, and become conversations of those who sell to them. Answers
+    wait in the queue until something takes them at smtp_port: /usr/bin/python3 -m aiosmtpd -n -l 127.0.0.1:2525 shows them."""
     ours = f"sales@{job.name}.example.com"
-    job.crm.post("/v1/channels", {"name": "Sales", "kind": "CHANNEL_KIND_EMAIL", "address": ours, "display_name": f"{job.data.name.title()} Traders", "is_default": True}, step="showcase/channel")
+    job.crm.post("/v1/channels", {"name": "Sales", "kind": "CHANNEL_KIND_EMAIL", "address": ours, "display_name": f"{job.data.name.title()} Traders", "is_default": True,
+                                  "smtp": {"host": "127.0.0.1", "port": smtp_port, "security": "SMTP_SECURITY_NONE"}}, step="showcase/channel")
     seller = job.users[sellers(job)[0]]
     customers = [deal["contact_id"] for deal in job.crm.get("/v1/deals", filter=f'owner_id = "{seller}" AND status = DEAL_STATUS_OPEN', order_by="title")["deals"]]
     for number, (subject, text) in enumerate(LETTERS):

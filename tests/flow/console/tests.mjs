@@ -284,10 +284,11 @@ await run({
   async messages() {
     const page = await open({ role: "administrator" });
     const customer = "Кирилл Заказчиков <kirill@visitor.example.org>";
-    const deliver = (subject, text) => console.log(`deliver ${JSON.stringify({ sender: customer, recipient: facts.address, subject, text })}`);
+    const deliver = (subject, text, answers = "") => console.log(`deliver ${JSON.stringify({ sender: customer, recipient: facts.address, subject, text, answers })}`);
     await go(page, "#/messages", ".conversation");
-    deliver("Нужны ящики", "Сколько стоят сорок ящиков?");
-    await page.click(".conversation >> text=Нужны ящики");
+    const subject = `Нужны ящики ${Date.now()}`;
+    deliver(subject, "Сколько стоят сорок ящиков?");
+    await page.click(`.conversation >> text=${subject}`);
     await page.waitForSelector(".letter.in >> text=Сколько стоят сорок ящиков?");
     await accessible(page, "the conversation");
 
@@ -300,11 +301,13 @@ await run({
     await page.fill(".answer textarea", "Две тысячи за все.");
     await page.keyboard.press("Control+Enter");
     await page.waitForSelector(".letter.out >> text=Две тысячи за все.");
+    await page.waitForSelector(".letter.out .letter-status >> text=/^Sent$/"); // as soon as the customer's server has taken it
     const id = await page.evaluate(() => location.hash.match(/conversation_[a-z0-9]+/)[0]);
     const letters = (await api("GET", `/v1/messages?filter=${encodeURIComponent(`conversation_id = "${id}"`)}`)).messages;
-    check("one letter went out, once", letters.filter((one) => one.direction === "MESSAGE_DIRECTION_OUTBOUND").length === 1);
+    const [ours, ...more] = letters.filter((one) => one.direction === "MESSAGE_DIRECTION_OUTBOUND");
+    check("one letter went out, once", ours && more.length === 0);
 
-    deliver("Re: Нужны ящики", "Беру.");
+    deliver(`Re: ${subject}`, "Беру.", ours.internet_message_id);
     await page.waitForSelector(".letter.in >> text=Беру.");
     await page.click(".thread-head .button:not(.icon-only)");
     await until("done on the server", async () => (await api("GET", `/v1/conversations/${id}`)).status === "CONVERSATION_STATUS_CLOSED");
