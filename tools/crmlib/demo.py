@@ -1,8 +1,9 @@
-"""tools/crm demo [DIR]: the first job, step by step, as a new tenant, on CSV files or on data of its own; and the demo data that
+"""tools/crm demo [DIR]: the whole story, step by step, as a new tenant, on CSV files or on data of its own; and the demo data that
 tools/crm up makes once."""
 
 import datetime
 import json
+import tempfile
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +12,7 @@ from crmlib import console, postgres, session, showcase
 from crmlib.dataset import made_up, read
 from crmlib.firstjob import PASSWORD, FirstJob, cents
 from crmlib.instance import Instance, write
+from crmlib.story import Story, mail_server
 
 
 def run(args: list[str]) -> int:
@@ -19,10 +21,11 @@ def run(args: list[str]) -> int:
     instance = Instance.current()
     data = read(Path(args[0])) if args else made_up(datetime.date.today())
     start = time.monotonic()
-    console.say(f"The first job on {len(data.customers)} customers, {len(data.suppliers)} suppliers, {len(data.employees)} employees, "
+    console.say(f"The story of a customer, after {len(data.customers)} customers, {len(data.suppliers)} suppliers, {len(data.employees)} employees, "
                 f"{len(data.products)} products, {len(data.orders)} orders ({data.name}):")
-    job = FirstJob(instance.url, data, f"{slug(data.name)}-{time.time_ns() // 1_000_000:x}")
-    facts = job.run()
+    with tempfile.TemporaryDirectory(prefix="crm-letters-") as letters, mail_server(Path(letters)) as smtp_port:
+        job = Story(instance.url, data, f"{slug(data.name)}-{time.time_ns() // 1_000_000:x}", Path(letters), smtp_port, instance.lmtp_port)
+        facts = job.run()
     console.say(f"  {compare_with_sql(instance, facts)}")
     console.say(f"Done in {time.monotonic() - start:.0f} s. Sign in at {instance.url} as {job.login} with the password {PASSWORD}")
     return 0
