@@ -249,7 +249,7 @@ Async<> Inbound::Store(const Call& call, const v1::Channel& channel, const v1::P
   }
   batch.Insert(messages, message);
   v1::MessageReceived event;
-  *event.mutable_message() = message;
+  *event.mutable_message() = ForEvent(message);
   *event.mutable_conversation() = after;
   event.set_first(first);
   event.set_reply(before.has_value() && !message.automatic());

@@ -17,6 +17,8 @@ namespace store_internal {
 
 // A conversation with more people than this is a mailing list; the first ones are kept.
 constexpr int kParticipantsMax = 50;
+// What of a letter's text stands in its events.
+constexpr size_t kEventTextMax = 8 << 10;
 
 // What letters leave on a conversation; a change of these alone is told by the letters' own events.
 const std::set<std::string>& Traces() {
@@ -67,8 +69,17 @@ pg::Params& AddRef(pg::Params& params, const std::string& id) {
   return id.empty() ? params.Null() : params.Id(UuidOf(id));
 }
 
-void EmitMessage(pg::Batch& batch, const Tables& tables, const v1::Message& message) {
+v1::Message ForEvent(v1::Message message) {
+  // Events are kept, sent to every listener and asked for by the hundred: they say what happened, not every word of it.
+  message.clear_html();
+  size_t left = si::kEventTextMax;
+  Shorten(*message.mutable_text(), *message.mutable_html(), left);
+  return message;
+}
+
+void EmitMessage(pg::Batch& batch, const Tables& tables, const v1::Message& whole) {
   const auto& messages = tables.messages;
+  const v1::Message message = ForEvent(whole);
   switch (message.status()) {
     case v1::MESSAGE_STATUS_QUEUED:
       return message.attempt_count() == 0 && message.etag() == "1"

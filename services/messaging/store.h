@@ -34,6 +34,8 @@ void EmitRecord(pg::Batch& batch, const pg::Table<M>& table, const std::string& 
   batch.Emit(about, event);
 }
 
+// A message as events show it: without HTML, its text cut at 8 KiB.
+v1::Message ForEvent(v1::Message message);
 // A message's event by its status: message.sent for SENT, message.failed for FAILED, BLOCKED and UNKNOWN ...
 void EmitMessage(pg::Batch& batch, const Tables& tables, const v1::Message& message);
 

@@ -7,6 +7,7 @@
 #include <absl/strings/strip.h>
 #include <libxml/HTMLparser.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <set>
@@ -246,6 +247,19 @@ std::string TextToHtml(absl::string_view text) {
     }
   }
   return out + "</p>";
+}
+
+void Shorten(std::string& text, std::string& html, size_t& left) {
+  const size_t text_max = std::min(kListedBytesMax, left);
+  if (text.size() > text_max) {
+    size_t end = text_max;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // never inside a character
+    text.resize(end);
+    text += "…";
+  }
+  left -= std::min(left, text.size());
+  if (html.size() > std::min(kListedBytesMax, left)) html.clear();
+  left -= std::min(left, html.size());
 }
 
 std::string PreviewOf(absl::string_view text) {

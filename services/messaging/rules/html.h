@@ -21,6 +21,13 @@ std::string SanitizedHtml(absl::string_view html);
 // A letter's text as HTML, for front ends that show only HTML and for the multipart that has both.
 std::string TextToHtml(absl::string_view text);
 
+// What a list shows of a letter: longer texts are cut and end in "…", longer HTML is left out; a get has it all. Most
+// letters are shorter, and a page of any letters stays below what an answer may weigh. `left` is what the page may still
+// hold and shrinks.
+inline constexpr size_t kListedBytesMax = 64 << 10;
+inline constexpr size_t kPageBytesMax = 3 << 20;
+void Shorten(std::string& text, std::string& html, size_t& left);
+
 // The beginning of a letter in one line, without quoted lines ("> ...").
 std::string PreviewOf(absl::string_view text);
 

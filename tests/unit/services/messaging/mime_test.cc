@@ -195,6 +195,22 @@ TEST(Html, WordsOfIt) {
   EXPECT_EQ(PreviewOf("> quoted\nHello\n  there"), "Hello there");
 }
 
+TEST(Html, ListsShortenWhatIsVeryLong) {
+  std::string text = std::string(kListedBytesMax - 1, 'a') + "пр", html(kListedBytesMax + 1, 'h');
+  size_t left = kPageBytesMax;
+  Shorten(text, html, left);
+  EXPECT_EQ(text, std::string(kListedBytesMax - 1, 'a') + "…");  // not half of a letter
+  EXPECT_EQ(html, "");
+  text = "short", html = "<p>short</p>";
+  Shorten(text, html, left);
+  EXPECT_EQ(text, "short");
+  EXPECT_EQ(html, "<p>short</p>");
+  left = 3;
+  Shorten(text, html, left);
+  EXPECT_EQ(text, "sho…");
+  EXPECT_EQ(html, "");
+}
+
 TEST(Threading, ReadsAndMakesChains) {
   EXPECT_EQ(MessageIdsIn("<a@b> <c@d>\r\n\t<a@b> <> <e f@g>"), (std::vector<std::string>{"a@b", "c@d"}));
   EXPECT_EQ(MessageIdOf("no-brackets@example.org"), "no-brackets@example.org");
