@@ -9,9 +9,11 @@
 #include "common/app/config.h"
 #include "common/base/status.h"
 #include "services/messaging/consumers/consumers.h"
+#include "services/messaging/files.h"
 #include "services/messaging/jobs/jobs.h"
 #include "services/messaging/lmtp.h"
 #include "services/messaging/service.h"
+#include "services/messaging/webhooks.h"
 
 namespace {
 
@@ -37,6 +39,13 @@ absl::StatusOr<messaging::Settings> SettingsOf(const app::v1::Config::Messaging&
   return settings;
 }
 
+messaging::WebhookSettings WebhookSettingsOf(const app::v1::Config::Messaging& config) {
+  messaging::WebhookSettings settings;
+  if (config.webhook_retry_seconds() > 0) settings.retry = absl::Seconds(config.webhook_retry_seconds());
+  if (config.webhook_disable_seconds() > 0) settings.disable_after = absl::Seconds(config.webhook_disable_seconds());
+  return settings;
+}
+
 template <typename T>
 T Need(absl::StatusOr<T> result) {
   if (result.ok()) return *std::move(result);
@@ -59,6 +68,26 @@ int main(int argc, char** argv) {
         Need(SettingsOf(runtime.config().messaging())),
         [&runtime](std::function<void()> work) { return runtime.OffloadVoid(std::move(work)); },
         [&runtime](const crm::Uuid& tenant) { return runtime.OwnCall(tenant); }};
+    static ms::Files files(messaging, {{"contact", &runtime.peer("contact")},
+                                       {"company", &runtime.peer("contact")},
+                                       {"deal", &runtime.peer("deal_pipeline")},
+                                       {"lead", &runtime.peer("deal_pipeline")},
+                                       {"task", &runtime.peer("scheduler")}});
+    messaging.files = &files;
+    runtime.Own(files.table());
+    runtime.Serve(std::make_unique<ms::FileService>(files));
+    runtime.Job("purge_files", [](crm::Call call) { return ms::PurgeFiles(files, std::move(call)); });
+    static ms::Webhooks webhooks{messaging, runtime.peer("scheduler"), WebhookSettingsOf(runtime.config().messaging())};
+    static ms::WebhookSender posts(webhooks);
+    webhooks.wake = [] { posts.Wake(); };
+    runtime.Own(webhooks.tables.webhooks);
+    runtime.Own(webhooks.tables.deliveries);
+    runtime.Serve(std::make_unique<ms::WebhookService>(webhooks));
+    runtime.Job("post_webhooks", [](crm::Call call) { return posts.Run(std::move(call)); });
+    for (const char* producer : {"contact", "messaging", "scheduler"}) {
+      runtime.Hear(producer,
+                   [producer](crm::events::Consumer& consumer) { ms::HearForWebhooks(consumer, webhooks, producer); });
+    }
     runtime.Own(messaging.tables.templates);
     runtime.Own(messaging.tables.channels);
     runtime.Own(messaging.tables.conversations);
@@ -69,8 +98,14 @@ int main(int argc, char** argv) {
     runtime.Serve(std::make_unique<ms::ConversationService>(messaging));
     runtime.Serve(std::make_unique<ms::MessageService>(messaging));
     runtime.Serve(std::make_unique<ms::SuppressionService>(messaging));
-    runtime.Hear("identity", [](crm::events::Consumer& consumer) { ms::HearIdentity(consumer); });
-    runtime.Hear("deal_pipeline", [](crm::events::Consumer& consumer) { ms::HearDealPipeline(consumer, messaging); });
+    runtime.Hear("identity", [](crm::events::Consumer& consumer) {
+      ms::HearIdentity(consumer);
+      ms::HearForWebhooks(consumer, webhooks, "identity");
+    });
+    runtime.Hear("deal_pipeline", [](crm::events::Consumer& consumer) {
+      ms::HearDealPipeline(consumer, messaging);
+      ms::HearForWebhooks(consumer, webhooks, "deal_pipeline");
+    });
 
     char host[256] = "";
     gethostname(host, sizeof host - 1);

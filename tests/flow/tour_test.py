@@ -34,6 +34,9 @@ class TourTest(unittest.TestCase):
     def test_the_guide_for_front_end_teams(self):
         self.run_blocks((ROOT / "docs/FRONT_END.md").read_text(), 6)
 
+    def test_the_guide_to_timeline_files_and_webhooks(self):
+        self.run_blocks((ROOT / "docs/TIMELINE_FILES_WEBHOOKS.md").read_text(), 6)
+
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1] + ["-v"] + sys.argv[1:])

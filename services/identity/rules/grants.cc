@@ -102,6 +102,8 @@ std::vector<v1::Role> PackageRoles(const std::string& tenant_id, const std::stri
   }
   Add(head, "absence", {ACTION_READ, ACTION_CREATE, ACTION_UPDATE, ACTION_ADMINISTER}, SCOPE_TEAM);
   Add(head, "notification", {ACTION_CREATE}, SCOPE_TEAM);
+  // Beside their own, files are read with the record that they are attached to.
+  Add(head, "file", {ACTION_READ, ACTION_CREATE, ACTION_DELETE}, SCOPE_TEAM);
   Add(head, "product", {ACTION_READ, ACTION_CREATE, ACTION_UPDATE}, SCOPE_ALL);
   Add(head, "report", {ACTION_READ, ACTION_EXPORT}, SCOPE_TEAM);
 
@@ -125,6 +127,7 @@ std::vector<v1::Role> PackageRoles(const std::string& tenant_id, const std::stri
   Add(manager, "task", {ACTION_CREATE}, SCOPE_TEAM);
   Add(manager, "reminder", {ACTION_READ, ACTION_CREATE, ACTION_UPDATE, ACTION_DELETE}, SCOPE_OWN);
   Add(manager, "absence", {ACTION_READ, ACTION_CREATE, ACTION_UPDATE}, SCOPE_OWN);
+  Add(manager, "file", {ACTION_READ, ACTION_CREATE, ACTION_DELETE}, SCOPE_OWN);
   Add(manager, "product", {ACTION_READ}, SCOPE_ALL);
   Add(manager, "report", {ACTION_READ}, SCOPE_OWN);
   return {administrator, head, manager};

@@ -67,7 +67,7 @@ TEST(FileType, IsToldByTheContent) {
   EXPECT_EQ(ContentTypeOf("<!DOCTYPE html><html><body>Hello</body></html>"), "text/html");
   EXPECT_EQ(ContentTypeOf("Only words."), "text/plain");
   EXPECT_EQ(ContentTypeOf(""), "application/octet-stream");
-  EXPECT_EQ(ContentTypeOf(std::string(100, '\1')), "application/octet-stream");
+  EXPECT_EQ(ContentTypeOf(std::string(100, '\0')), "application/octet-stream");
   EXPECT_TRUE(MayShowInline("image/png"));
   EXPECT_TRUE(MayShowInline("audio/mpeg"));
   for (const char* harmful :
@@ -110,7 +110,9 @@ TEST(FileLink, OpensOneFileOfOneTenantUntilItExpires) {
     forged[i] = forged[i] == 'A' ? 'B' : 'A';
     const auto read = ReadFileLink(tenant, file, forged, now);
     // The last character may have bits that say nothing.
-    if (read.ok()) EXPECT_EQ(read->expire, terms->expire) << i;
+    if (read.ok()) {
+      EXPECT_EQ(read->expire, terms->expire) << i;
+    }
   }
 }
 

@@ -121,7 +121,7 @@ TEST(WebhookUrl, WhatIsNoAddressIsRefused) {
                           "gopher://example.com/",
                           "dict://example.com/",
                           "https://",
-                          "https:///path",
+
                           "https://user@example.com/",
                           "https://user:pw@example.com/",
                           "https://example.com@127.0.0.1/",

@@ -1,0 +1,25 @@
+#include "common/base/status.h"
+#include "common/pg/records.h"
+#include "services/messaging/sql.h"
+#include "services/messaging/store.h"
+#include "services/messaging/webhooks.h"
+
+namespace crm::messaging {
+
+// Answers a delivery with the body that is posted, as far as both the webhook and the reader may see personal data.
+Async<v1::Delivery> WebhookService::GetDelivery(Call& call, const v1::GetDeliveryRequest& request) {
+  CRM_CO_TRY(v1::Delivery delivery, co_await db_.Get(call, deliveries_, request.id()));
+  CRM_CO_TRY(pg::Rows rows, co_await db_.Read(call, sql::kFindDeliveryEvent, pg::Params().Id(UuidOf(delivery.id()))));
+  CRM_CO_TRY(const v1::Webhook webhook, co_await db_.Get(call, table_, delivery.webhook_id(), type::v1::ACTION_READ,
+                                                         /*show_deleted=*/true));
+  events::v1::Event event;
+  const absl::string_view bytes = rows.empty() ? absl::string_view() : rows.Bytes(0, 0);
+  if (!event.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    co_return absl::DataLossError("a delivery's event cannot be read");
+  }
+  const bool sees = call.principal.kind == Principal::Kind::kService || call.principal.rights->personal_data;
+  CRM_CO_TRY(*delivery.mutable_body(), WebhookBody(event, webhook.personal_data() && sees));
+  co_return delivery;
+}
+
+}  // namespace crm::messaging

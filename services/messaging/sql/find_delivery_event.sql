@@ -1,0 +1,1 @@
+SELECT event FROM delivery_view WHERE id = $1

@@ -1,0 +1,1 @@
+DELETE FROM delivery WHERE create_time < $1

@@ -1,0 +1,282 @@
+// Events become deliveries, and deliveries are posted.
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
+#include <sodium.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <mutex>
+
+#include "common/app/offload.h"
+#include "common/base/error.h"
+#include "common/base/status.h"
+#include "common/base/text.h"
+#include "common/base/time.h"
+#include "common/events/loop.h"
+#include "common/obs/log.h"
+#include "common/obs/metrics.h"
+#include "common/pg/records.h"
+#include "crm/messaging/v1/webhook_events.pb.h"
+#include "crm/scheduler/v1/notification.pb.h"
+#include "services/messaging/sql.h"
+#include "services/messaging/store.h"
+#include "services/messaging/webhooks.h"
+
+namespace crm::messaging {
+namespace webhook_send {
+
+// Posts at once: each may take 15 s, so a pool of their own, apart from letters.
+constexpr int kAtOnce = 8;
+// How often is looked at the queue when nobody rings.
+constexpr std::chrono::milliseconds kLook{1000};
+// Deliveries are kept for looking back and replaying.
+constexpr absl::Duration kKeep = absl::Hours(30 * 24);
+constexpr std::chrono::minutes kPruneEvery{10};
+
+// What is no news to other systems: derived from other events, or of webhooks themselves.
+bool IsTold(absl::string_view type) {
+  for (absl::string_view not_told : {"activity.", "report.", "webhook.", "delivery.", "notification."}) {
+    if (absl::StartsWith(type, not_told)) return false;
+  }
+  return true;
+}
+
+obs::Counter Posted(const char* outcome) {
+  return obs::MakeCounter("crm_webhook_posts_total", "Webhooks posted, by what came of it", {{"outcome", outcome}});
+}
+
+absl::Status PutDeliveries(pg::Batch& batch, const events::v1::Event& event) {
+  if (!IsTold(event.type())) return absl::OkStatus();
+  const std::string kind = event.type().substr(0, event.type().find('.'));
+  batch.Add(sql::kPutDeliveries, pg::Params()
+                                     .Id(batch.call().tenant())
+                                     .Text(absl::StrCat(event.service(), ":", event.seq(), ":"))
+                                     .Text(event.type())
+                                     .Text(event.record_id())
+                                     .Time(FromTimestamp(event.time()))
+                                     .Bytes(event.SerializeAsString())
+                                     .TextArray({event.type(), absl::StrCat(kind, ".*"), "*"}));
+  return absl::OkStatus();
+}
+
+}  // namespace webhook_send
+
+std::string WebhookSecretContext(const Uuid& tenant, const std::string& webhook_id) {
+  return absl::StrCat(tenant.ToString(), "/", webhook_id);
+}
+
+void HearForWebhooks(events::Consumer& consumer, Webhooks& webhooks, const std::string& producer) {
+  // Whatever the producer's protos call an event: a message of a file events.proto or <something>_events.proto.
+  const auto* pool = google::protobuf::DescriptorPool::generated_pool();
+  for (const char* file : {"events", "file_events", "webhook_events"}) {
+    const auto* found = pool->FindFileByName(absl::StrCat("crm/", producer, "/v1/", file, ".proto"));
+    for (int i = 0; found != nullptr && i < found->message_type_count(); ++i) {
+      consumer.OnType(found->message_type(i)->full_name(), [](const events::Heard& heard, pg::Batch& batch) -> Async<> {
+        co_return webhook_send::PutDeliveries(batch, heard.event);
+      });
+    }
+  }
+  consumer.AfterCommit([&webhooks](const events::v1::Event& event) {
+    if (webhook_send::IsTold(event.type())) webhooks.wake();
+  });
+}
+
+// ---- the sender ----
+
+struct WebhookSender::Impl : std::enable_shared_from_this<WebhookSender::Impl> {
+  explicit Impl(Webhooks& w) : webhooks(w), pool(webhook_send::kAtOnce) {}
+
+  struct Claim {
+    Uuid tenant, id, webhook;
+    std::string event;
+    int attempt = 0;
+  };
+
+  Async<int> Round(const Call& call);
+  Async<> Post(Claim claim);
+  Async<> Settle(const Call& call, const Claim& claim, const WebhookAnswer& answer, absl::Time failing_since,
+                 bool gone);
+  Async<> Disable(const Call& call, const Claim& claim, std::string why);
+  Async<> Prune(const Call& call);
+
+  Webhooks& webhooks;
+  app::OffloadPool pool;
+  std::mutex mutex;
+  asio::any_io_executor executor;  // set while it runs
+  std::unique_ptr<events::Bell> bell;
+  int running = 0;
+  obs::Counter taken = webhook_send::Posted("taken"), failed = webhook_send::Posted("failed"),
+               given_up = webhook_send::Posted("given_up");
+};
+
+WebhookSender::WebhookSender(Webhooks& webhooks) : impl_(std::make_shared<Impl>(webhooks)) {}
+WebhookSender::~WebhookSender() = default;
+
+void WebhookSender::Wake() {
+  std::lock_guard lock(impl_->mutex);
+  if (!impl_->executor) return;
+  asio::post(impl_->executor, [impl = impl_] {
+    if (impl->bell) impl->bell->Ring();
+  });
+}
+
+Async<> WebhookSender::Run(Call call) {
+  const auto impl = impl_;
+  {
+    const auto here = co_await asio::this_coro::executor;
+    std::lock_guard lock(impl->mutex);
+    impl->executor = here;
+    impl->bell = std::make_unique<events::Bell>(here);
+  }
+  auto prune_at = std::chrono::steady_clock::now();
+  for (;;) {
+    call.start = absl::Now();
+    auto claimed = co_await impl->Round(call);
+    if (!claimed.ok() && absl::IsCancelled(claimed.status())) co_return claimed.status();
+    if (std::chrono::steady_clock::now() >= prune_at) {
+      (void)co_await impl->Prune(call);  // what fails now is done at the next turn
+      prune_at = std::chrono::steady_clock::now() + webhook_send::kPruneEvery;
+    }
+    if (claimed.ok() && *claimed > 0) continue;
+    co_await impl->bell->Wait(webhook_send::kLook);
+  }
+}
+
+// Claims as many as there are free hands for; answers how many.
+Async<int> WebhookSender::Impl::Round(const Call& call) {
+  const int free = webhook_send::kAtOnce - running;
+  if (free <= 0) co_return 0;
+  pg::Batch batch(call);
+  batch.Add(sql::kClaimDeliveries, pg::Params().Int(free));
+  CRM_CO_TRY(auto results, co_await webhooks.app.worker_db.Write(call, std::move(batch)));
+  const pg::Rows& rows = results[0];
+  for (int i = 0; i < rows.size(); ++i) {
+    Claim claim{rows.Id(i, 0), rows.Id(i, 1), rows.Id(i, 2), std::string(rows.Bytes(i, 3)),
+                static_cast<int>(rows.Int(i, 4))};
+    ++running;
+    asio::co_spawn(
+        executor,
+        [](std::shared_ptr<Impl> self, Claim one) -> asio::awaitable<void> {
+          const absl::Status status = co_await self->Post(std::move(one));
+          if (!status.ok()) {
+            obs::Log(obs::Level::kWarning, Call(), "a webhook's delivery was not settled; it is tried again",
+                     {{"why", status.message()}});
+          }
+          --self->running;
+          self->bell->Ring();
+        }(shared_from_this(), std::move(claim)),
+        asio::detached);
+  }
+  co_return rows.size();
+}
+
+Async<> WebhookSender::Impl::Post(Claim claim) {
+  const Call call = webhooks.app.own_call(claim.tenant);
+  const std::string webhook_id = TypeId("webhook", claim.webhook);
+  CRM_CO_TRY(pg::Rows rows,
+             co_await webhooks.app.db.Read(call, sql::kFindWebhookToPost, pg::Params().Id(claim.webhook)));
+  WebhookAnswer answer;
+  if (rows.empty() || !rows.Bool(0, 1)) {
+    answer.error = "the webhook is off";
+    co_return co_await Settle(call, claim, answer, absl::InfiniteFuture(), true);
+  }
+  events::v1::Event event;
+  if (!event.ParseFromString(claim.event)) co_return absl::DataLossError("a delivery's event cannot be read");
+  const auto& box = webhooks.app.settings.secrets;
+  if (!box) co_return absl::FailedPreconditionError("there is no key for stored secrets");
+  std::vector<std::string> secrets;
+  CRM_CO_TRY(std::string secret, box->Open(rows.Bytes(0, 3), WebhookSecretContext(claim.tenant, webhook_id)));
+  secrets.push_back(std::move(secret));
+  if (!rows.IsNull(0, 4) && !rows.IsNull(0, 5) && rows.Time(0, 5) > call.now()) {
+    CRM_CO_TRY(std::string former, box->Open(rows.Bytes(0, 4), WebhookSecretContext(claim.tenant, webhook_id)));
+    secrets.push_back(std::move(former));
+  }
+  WebhookPost post;
+  post.url = std::string(rows.Text(0, 0));
+  post.id = TypeId("delivery", claim.id);
+  post.timestamp = absl::ToUnixSeconds(call.now());
+  CRM_CO_TRY(post.body, WebhookBody(event, rows.Bool(0, 2)));
+  post.signature = SignWebhook(secrets, post.id, post.timestamp, post.body);
+  const absl::Time failing_since = rows.IsNull(0, 6) ? call.now() : rows.Time(0, 6);
+  CRM_CO_TRY(co_await pool.Run([&] { answer = PostWebhook(post, webhooks.app.settings.guard); }));
+  const Call after = webhooks.app.own_call(claim.tenant);
+  co_return co_await Settle(after, claim, answer, failing_since, false);
+}
+
+Async<> WebhookSender::Impl::Settle(const Call& call, const Claim& claim, const WebhookAnswer& answer,
+                                    absl::Time failing_since, bool gone) {
+  const bool ok = answer.error.empty();
+  std::optional<absl::Duration> delay;
+  if (!ok && !gone && answer.status != 410) {
+    delay = WebhookDelay(claim.attempt, webhooks.settings.retry, randombytes_uniform(1'001) / 1000.0);
+    if (delay) delay = std::max(*delay, answer.retry_after);
+  }
+  const auto status = ok      ? v1::DELIVERY_STATUS_DELIVERED
+                      : delay ? v1::DELIVERY_STATUS_PENDING
+                              : v1::DELIVERY_STATUS_FAILED;
+  (ok ? taken : delay ? failed : given_up).Add();
+  pg::Batch batch(call);
+  pg::Params params;
+  params.Id(claim.tenant).Id(claim.id).Int(claim.attempt).Int(status);
+  delay ? params.Int(absl::ToInt64Milliseconds(*delay)) : params.Null();
+  params.Int(answer.status).Text(answer.body).Text(answer.error).Int(answer.duration_ms);
+  batch.Add(sql::kSettleDelivery, std::move(params));
+  if (!gone) batch.Add(sql::kMarkWebhook, pg::Params().Id(claim.tenant).Id(claim.webhook).Bool(ok));
+  CRM_CO_TRY(co_await webhooks.app.db.Write(call, std::move(batch)));
+  if (ok || gone) co_return absl::OkStatus();
+  if (answer.status == 410) co_return co_await Disable(call, claim, "it answered 410: gone");
+  if (call.now() - failing_since >= webhooks.settings.disable_after) {
+    co_return co_await Disable(call, claim,
+                               absl::StrCat("nothing but failures since ",
+                                            absl::FormatTime("%Y-%m-%d %H:%M", failing_since, absl::UTCTimeZone()),
+                                            " UTC; the last: ", answer.error));
+  }
+  co_return absl::OkStatus();
+}
+
+// Switches it off and tells who made it.
+Async<> WebhookSender::Impl::Disable(const Call& call, const Claim& claim, std::string why) {
+  const auto& table = webhooks.tables.webhooks;
+  const std::string id = TypeId("webhook", claim.webhook);
+  CRM_CO_TRY(v1::Webhook before, co_await webhooks.app.db.Get(call, table, id));
+  if (!before.enabled()) co_return absl::OkStatus();
+  v1::Webhook after = before;
+  after.set_enabled(false);
+  after.set_disable_reason(Truncated(why, 500));
+  pg::Touch(call, before, after);
+  pg::Batch batch(call);
+  batch.Update(table, before, after);
+  batch.Add(sql::kFailDeliveries, pg::Params().Id(claim.tenant).Id(claim.webhook).Text("the webhook was switched off"));
+  v1::WebhookDisabled event;
+  *event.mutable_webhook() = after;
+  batch.Emit(pg::EventOf(table, "disabled", after), event);
+  auto written = co_await webhooks.app.db.Write(call, std::move(batch));
+  if (IsLostRace(written.status())) co_return absl::OkStatus();  // somebody changed it: the next failure looks again
+  CRM_CO_TRY(written.status());
+  if (!absl::StartsWith(before.creator_id(), "user_")) co_return absl::OkStatus();
+  scheduler::v1::CreateNotificationRequest request;
+  auto* notification = request.mutable_notification();
+  notification->set_owner_id(before.creator_id());
+  notification->set_title(absl::StrCat("Webhook switched off: ", before.name()));
+  notification->set_text(after.disable_reason());
+  request.set_cause(absl::StrCat(id, "/disabled/", after.etag()));
+  auto told = co_await webhooks.scheduler.Unary<scheduler::v1::Notification>(
+      call, "crm.scheduler.v1.NotificationService.CreateNotification", request);
+  if (!told.ok()) {
+    obs::Log(obs::Level::kWarning, call, "nobody could be told that a webhook was switched off",
+             {{"webhook", id}, {"why", told.status().message()}});
+  }
+  co_return absl::OkStatus();
+}
+
+Async<> WebhookSender::Impl::Prune(const Call& call) {
+  pg::Batch batch(call);
+  batch.Add(sql::kPruneDeliveries, pg::Params().Time(call.now() - webhook_send::kKeep));
+  CRM_CO_TRY(co_await webhooks.app.worker_db.Write(call, std::move(batch)));
+  co_return absl::OkStatus();
+}
+
+}  // namespace crm::messaging
