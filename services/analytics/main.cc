@@ -8,7 +8,9 @@ int main(int argc, char** argv) {
     static analytics::Live live;
     static analytics::Producers producers(analytics::Producers::Of({{"contact", &runtime.peer("contact")},
                                                                     {"deal_pipeline", &runtime.peer("deal_pipeline")},
-                                                                    {"identity", &runtime.peer("identity")}}));
+                                                                    {"identity", &runtime.peer("identity")},
+                                                                    {"messaging", &runtime.peer("messaging")},
+                                                                    {"scheduler", &runtime.peer("scheduler")}}));
     runtime.Serve(std::make_unique<analytics::ReportService>(
         runtime.db(), producers, live,
         [&runtime](std::function<void()> work) { return runtime.OffloadVoid(std::move(work)); }));
@@ -26,5 +28,7 @@ int main(int argc, char** argv) {
     hear("contact", analytics::HearContact);
     hear("deal_pipeline", [&](auto& consumer) { analytics::HearDealPipeline(consumer, runtime.db()); });
     hear("identity", analytics::HearIdentity);
+    hear("messaging", analytics::HearMessaging);
+    hear("scheduler", analytics::HearScheduler);
   });
 }

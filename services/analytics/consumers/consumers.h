@@ -12,6 +12,8 @@ namespace crm::analytics {
 void HearContact(events::Consumer& consumer);
 void HearDealPipeline(events::Consumer& consumer, pg::Db& db);
 void HearIdentity(events::Consumer& consumer);
+void HearMessaging(events::Consumer& consumer);
+void HearScheduler(events::Consumer& consumer);
 
 // Events whose effect follows from themselves.
 template <typename... Payloads>

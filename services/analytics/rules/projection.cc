@@ -183,9 +183,10 @@ absl::StatusOr<Changes> OfDeal(const events::v1::Event& event, const deal_pipeli
 // ---- what users did ----
 
 // Nothing for what programs did: reports are about employees.
-absl::Status AddActivity(const events::v1::Event& event, Activity kind, Changes& changes) {
-  if (!absl::StartsWith(event.actor_id(), "user_")) return absl::OkStatus();
-  CRM_TRY(Uuid user, ParseId(event.actor_id(), "user", "actor_id"));
+absl::Status AddActivityOf(const std::string& user_id, const events::v1::Event& event, Activity kind,
+                           Changes& changes) {
+  if (!absl::StartsWith(user_id, "user_")) return absl::OkStatus();
+  CRM_TRY(Uuid user, ParseId(user_id, "user", "user_id"));
   Row row(kActivityFact, event.revision());
   row.Set("producer", event.service())
       .Set("seq", static_cast<int64_t>(event.seq()))
@@ -195,6 +196,9 @@ absl::Status AddActivity(const events::v1::Event& event, Activity kind, Changes&
       .Set("time", FromTimestamp(event.time()));
   changes.rows.push_back(std::move(row));
   return absl::OkStatus();
+}
+absl::Status AddActivity(const events::v1::Event& event, Activity kind, Changes& changes) {
+  return AddActivityOf(event.actor_id(), event, kind, changes);
 }
 
 // ---- names and countries ----
@@ -362,6 +366,31 @@ absl::StatusOr<Changes> Project(const events::v1::Event& event, const contact::v
 absl::StatusOr<Changes> Project(const events::v1::Event& event, const contact::v1::CompanyUpdated& payload,
                                 const Row*) {
   return projecting::OfCompany(event, payload.company());
+}
+
+// ---- messaging and scheduler ----
+
+absl::StatusOr<Changes> Project(const events::v1::Event& event, const messaging::v1::MessageSent& payload, const Row*) {
+  Changes changes;
+  CRM_TRY(projecting::AddActivityOf(payload.message().author_id(), event, Activity::kMessageSent, changes));
+  return changes;
+}
+
+absl::StatusOr<Changes> Project(const events::v1::Event& event, const messaging::v1::MessageReceived& payload,
+                                const Row*) {
+  Changes changes;
+  CRM_TRY(projecting::AddActivityOf(payload.message().owner_id(), event, Activity::kMessageReceived, changes));
+  return changes;
+}
+
+absl::StatusOr<Changes> Project(const events::v1::Event& event, const scheduler::v1::TaskCompleted& payload,
+                                const Row*) {
+  Changes changes;
+  // Completed by a rule, it counts for whose it was.
+  const bool by_user = absl::StartsWith(event.actor_id(), "user_");
+  CRM_TRY(projecting::AddActivityOf(by_user ? event.actor_id() : payload.task().owner_id(), event,
+                                    Activity::kTaskCompleted, changes));
+  return changes;
 }
 
 // ---- identity ----

@@ -12,6 +12,8 @@
 #include "crm/deal_pipeline/v1/events.pb.h"
 #include "crm/events/v1/event.pb.h"
 #include "crm/identity/v1/events.pb.h"
+#include "crm/messaging/v1/events.pb.h"
+#include "crm/scheduler/v1/events.pb.h"
 #include "services/analytics/rules/fact.h"
 
 namespace crm::analytics {
@@ -126,7 +128,14 @@ inline const Projection kActivityFact{"activity_fact",
                                        {"time", Column::Type::kTime}}};
 
 // activity_fact.kind. The numbers are stored: they stay.
-enum class Activity : int64_t { kLeadAccepted = 1, kDealMoved = 2, kRecordCreated = 3 };
+enum class Activity : int64_t {
+  kLeadAccepted = 1,
+  kDealMoved = 2,
+  kRecordCreated = 3,
+  kMessageSent = 4,      // by its author
+  kMessageReceived = 5,  // by who is responsible for its conversation
+  kTaskCompleted = 6
+};
 
 // All of them; a recount compares them in this order.
 const std::vector<const Projection*>& Projections();
@@ -192,6 +201,13 @@ absl::StatusOr<Changes> Project(const events::v1::Event& event, const identity::
 absl::StatusOr<Changes> Project(const events::v1::Event& event, const identity::v1::UserUpdated& payload,
                                 const Row* before);
 
+absl::StatusOr<Changes> Project(const events::v1::Event& event, const messaging::v1::MessageSent& payload,
+                                const Row* before);
+absl::StatusOr<Changes> Project(const events::v1::Event& event, const messaging::v1::MessageReceived& payload,
+                                const Row* before);
+absl::StatusOr<Changes> Project(const events::v1::Event& event, const scheduler::v1::TaskCompleted& payload,
+                                const Row* before);
+
 // ---- which payloads are heard: one list per producer, for consumers and recount alike ----
 
 template <typename... Payloads>
@@ -209,5 +225,8 @@ using ContactPayloads = PayloadList<contact::v1::ContactCreated, contact::v1::Co
                                     contact::v1::CompanyCreated, contact::v1::CompanyUpdated>;
 using IdentityPayloads = PayloadList<identity::v1::TenantCreated, identity::v1::TenantUpdated,
                                      identity::v1::UserCreated, identity::v1::UserUpdated>;
+
+using MessagingPayloads = PayloadList<messaging::v1::MessageSent, messaging::v1::MessageReceived>;
+using SchedulerPayloads = PayloadList<scheduler::v1::TaskCompleted>;
 
 }  // namespace crm::analytics

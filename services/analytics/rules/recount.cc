@@ -106,6 +106,10 @@ absl::Status Recount::Apply(const events::v1::Event& event) {
   put(catalogue);
   CRM_TRY(Changes contacts, recounting::ProjectAny(ContactPayloads(), event, nullptr));
   put(contacts);
+  CRM_TRY(Changes messaging, recounting::ProjectAny(MessagingPayloads(), event, nullptr));
+  put(messaging);
+  CRM_TRY(Changes scheduler, recounting::ProjectAny(SchedulerPayloads(), event, nullptr));
+  put(scheduler);
   CRM_TRY(Changes identity, recounting::ProjectAny(IdentityPayloads(), event, nullptr));
   put(identity);
   return absl::OkStatus();

@@ -257,6 +257,15 @@ absl::StatusOr<v1::EmployeeReport> MakeEmployeeReport(const std::vector<Employee
       case static_cast<int>(Activity::kRecordCreated):
         row.set_contacts_created_count(row.contacts_created_count() + count);
         break;
+      case static_cast<int>(Activity::kMessageSent):
+        row.set_messages_sent_count(row.messages_sent_count() + count);
+        break;
+      case static_cast<int>(Activity::kMessageReceived):
+        row.set_messages_received_count(row.messages_received_count() + count);
+        break;
+      case static_cast<int>(Activity::kTaskCompleted):
+        row.set_tasks_completed_count(row.tasks_completed_count() + count);
+        break;
       case reporting::kBegun:
         row.set_deals_created_count(row.deals_created_count() + count);
         break;

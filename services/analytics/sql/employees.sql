@@ -1,4 +1,4 @@
--- What users did from $1 (inclusive) to $2: per user, kind and currency the count and, for won deals, the sum. Kinds: 1 to 3
+-- What users did from $1 (inclusive) to $2: per user, kind and currency the count and, for won deals, the sum. Kinds: 1 to 6
 -- as in activity_fact; 11 deals begun, 12 won, 13 lost, which count for their owner.
 -- $3: 0 none, 1 own, 2 team, 3 all; $4 the caller, $5 the caller's teams, $6 only users of this team or NULL.
 SELECT u.id, coalesce(f.name, ''), u.kind, u.currency_code, u.count, u.amount FROM (

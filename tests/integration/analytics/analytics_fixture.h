@@ -110,6 +110,8 @@ class AnalyticsTest : public ::testing::Test {
     HearContact(ear_);
     HearDealPipeline(ear_, *db_);
     HearIdentity(ear_);
+    HearMessaging(ear_);
+    HearScheduler(ear_);
     live_->Listen(ear_);
   }
   void TearDown() override {
@@ -200,7 +202,7 @@ class AnalyticsTest : public ::testing::Test {
   }
   static std::string Id(const Story& story) { return absl::StrCat("'", story.tenant.ToString(), "'"); }
 
-  static constexpr const char* kNames[] = {"contact", "deal_pipeline", "identity"};
+  static constexpr const char* kNames[] = {"contact", "deal_pipeline", "identity", "messaging", "scheduler"};
   crm::testing::Loop loop_;
   std::shared_ptr<Story*> shown_ = std::make_shared<Story*>(nullptr);
   std::unique_ptr<pg::Db> db_;

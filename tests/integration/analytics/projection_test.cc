@@ -203,6 +203,8 @@ TEST_F(ProjectionTest, ConsumersCatchUpFromTheProducersLogs) {
       if (name == std::string("contact")) HearContact(to);
       if (name == std::string("deal_pipeline")) HearDealPipeline(to, *db_);
       if (name == std::string("identity")) HearIdentity(to);
+      if (name == std::string("messaging")) HearMessaging(to);
+      if (name == std::string("scheduler")) HearScheduler(to);
       ++running;
       asio::co_spawn(loop_.executor(), subscriptions.back()->Run(),
                      [&running](std::exception_ptr, absl::Status) { --running; });

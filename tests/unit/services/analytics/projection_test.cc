@@ -98,6 +98,36 @@ TEST(Projection, AMoveEndsAStayAndBeginsTheNext) {
   EXPECT_TRUE(again.increments.empty());
 }
 
+TEST(Projection, LettersAndTasksCountForPeople) {
+  const std::string ann = NewId("user", absl::Now()), ben = NewId("user", absl::Now());
+  events::v1::Event event;
+  event.set_service("messaging");
+  event.set_seq(7);
+  event.set_actor_id("service_messaging");
+  const auto counted = [&](const auto& payload) {
+    auto changes = Project(event, payload, nullptr);
+    EXPECT_TRUE(changes.ok()) << changes.status();
+    std::vector<std::pair<int64_t, std::string>> found;
+    for (const Row& row : RowsOf(*changes, kActivityFact)) {
+      found.emplace_back(row.Get<int64_t>("kind"), TypeId("user", row.Get<Uuid>("user_id")));
+    }
+    return found;
+  };
+  using Found = std::vector<std::pair<int64_t, std::string>>;
+  messaging::v1::MessageSent sent;
+  EXPECT_EQ(counted(sent), Found()) << "a rule's letter is nobody's";
+  sent.mutable_message()->set_author_id(ann);
+  EXPECT_EQ(counted(sent), (Found{{4, ann}}));
+  messaging::v1::MessageReceived received;
+  received.mutable_message()->set_owner_id(ben);
+  EXPECT_EQ(counted(received), (Found{{5, ben}}));
+  scheduler::v1::TaskCompleted completed;
+  completed.mutable_task()->set_owner_id(ann);
+  EXPECT_EQ(counted(completed), (Found{{6, ann}})) << "by a rule, for whose it was";
+  event.set_actor_id(ben);
+  EXPECT_EQ(counted(completed), (Found{{6, ben}}));
+}
+
 TEST(Projection, WhatProgramsDoIsNoEmployeesActivity) {
   Story story;
   Projector projector;
