@@ -53,6 +53,11 @@ def sellers(job: FirstJob) -> list[str]:
     return [row["employee_id"] for row in job.data.employees if row["employee_id"] not in heads]
 
 
+def demo_head(job: FirstJob) -> str:
+    """The head that the console signs in as: the one nearest to the sellers."""
+    return [row["employee_id"] for row in job.data.employees if row["employee_id"] in job.facts["teams"]][-1]
+
+
 def add_deals(job: FirstJob) -> None:
     now, dice, owners = datetime.datetime.now(datetime.timezone.utc), random.Random(7), sellers(job)
     customers = [row["customer_id"] for row in job.data.customers]
@@ -81,7 +86,7 @@ def add_leads(job: FirstJob) -> None:
 
 
 def add_tasks(job: FirstJob) -> None:
-    now, head, seller = datetime.datetime.now(datetime.timezone.utc), next(iter(job.facts["teams"])), sellers(job)[0]
+    now, head, seller = datetime.datetime.now(datetime.timezone.utc), demo_head(job), sellers(job)[0]
     deals = job.crm.get("/v1/deals", filter=f'owner_id = "{job.users[seller]}" AND status = DEAL_STATUS_OPEN', page_size="20")["deals"]
     for number, (title, kind, hours) in enumerate(TASKS):
         deal = deals[number % len(deals)]
@@ -116,7 +121,7 @@ def moment(time: datetime.datetime) -> str:
 def demo_users(job: FirstJob) -> dict:
     """What the console's sign-in page offers: one user of each role."""
     names = {row["employee_id"]: f"{row['first_name']} {row['last_name']}" for row in job.data.employees}
-    head = [row["employee_id"] for row in job.data.employees if row["employee_id"] in job.facts["teams"]][-1]
+    head = demo_head(job)
     seller = sellers(job)[0]
     user = lambda role, name, login: {"role": role, "name": name, "login": login, "password": PASSWORD}  # noqa: E731
     return {"users": [user("manager", names[seller], f"employee{seller}@{job.name}.example.com"), user("head", names[head], f"employee{head}@{job.name}.example.com"),

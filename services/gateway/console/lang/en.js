@@ -39,7 +39,7 @@ export default {
   "leads.accept": "Accept", "leads.decline": "Decline", "leads.link": "Add to a deal", "leads.reason": "Reason", "leads.accept_title": "Accept the request of {name}", "leads.decline_title": "Decline “{title}”", "leads.link_title": "Add to a deal that is there already", "leads.deal_title": "Name of the deal",
   "leads.known_contact": "{name} is known: the deal goes to this contact.", "leads.new_contact": "A new contact is made.", "leads.accepted_one": "Accepted: {title}", "leads.declined_one": "Declined", "leads.linked_one": "Added to the deal",
 
-  "contacts.kind": "People or companies", "contacts.people": "People", "contacts.companies": "Companies", "contacts.filter": "Search in this list", "contacts.new_contact": "New contact", "contacts.new_company": "New company", "contacts.no_deals": "No deals yet",
+  "contacts.name": "Name", "contacts.kind": "People or companies", "contacts.people": "People", "contacts.companies": "Companies", "contacts.filter": "Search in this list", "contacts.new_contact": "New contact", "contacts.new_company": "New company", "contacts.no_deals": "No deals yet",
 
   "card.pinned": "Kept on top", "card.open_deals": "Open: {sum}", "card.pin": "Keep on top", "card.unpin": "Do not keep on top", "card.facts": "Details", "card.history": "History", "card.timeline": "Timeline", "card.changes": "Changes", "card.note": "Write a note for colleagues", "card.no_changes": "No changes yet", "card.made": "Made", "card.version": "version {version}", "card.unread": { one: "{count} unread letter", other: "{count} unread letters" }, "card.last_touch": "Last in touch {when}",
 

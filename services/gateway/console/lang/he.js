@@ -39,7 +39,7 @@ export default {
   "leads.accept": "לקבל", "leads.decline": "לדחות", "leads.link": "להוסיף לעסקה", "leads.reason": "סיבה", "leads.accept_title": "לקבל את הפנייה של {name}", "leads.decline_title": "לדחות את ”{title}“", "leads.link_title": "להוסיף לעסקה קיימת", "leads.deal_title": "שם העסקה",
   "leads.known_contact": "{name} כבר מוכר: העסקה תהיה של איש הקשר הזה.", "leads.new_contact": "ייווצר איש קשר חדש.", "leads.accepted_one": "התקבלה: {title}", "leads.declined_one": "נדחתה", "leads.linked_one": "נוספה לעסקה",
 
-  "contacts.kind": "אנשים או חברות", "contacts.people": "אנשים", "contacts.companies": "חברות", "contacts.filter": "חיפוש ברשימה", "contacts.new_contact": "איש קשר חדש", "contacts.new_company": "חברה חדשה", "contacts.no_deals": "אין עדיין עסקאות",
+  "contacts.name": "שם", "contacts.kind": "אנשים או חברות", "contacts.people": "אנשים", "contacts.companies": "חברות", "contacts.filter": "חיפוש ברשימה", "contacts.new_contact": "איש קשר חדש", "contacts.new_company": "חברה חדשה", "contacts.no_deals": "אין עדיין עסקאות",
 
   "card.pinned": "נעוץ", "card.open_deals": "פתוח: {sum}", "card.pin": "לנעוץ", "card.unpin": "לבטל נעיצה", "card.facts": "פרטים", "card.history": "היסטוריה", "card.timeline": "ציר הזמן", "card.changes": "שינויים", "card.note": "הערה לעמיתים", "card.no_changes": "אין עדיין שינויים", "card.made": "נוצר", "card.version": "גרסה {version}", "card.unread": { one: "מכתב אחד שלא נקרא", other: "{count} מכתבים שלא נקראו" }, "card.last_touch": "קשר אחרון {when}",
 

@@ -33,7 +33,7 @@ export const shortDay = (text) => formatter(Intl.DateTimeFormat, { day: "numeric
 // A month or year as reports key them: "2026-11", "2026-Q4", "2026".
 export function periodKey(key) {
   if (!/^\d{4}-\d{2}$/.test(key)) return key;
-  return formatter(Intl.DateTimeFormat, { month: "short", year: "2-digit", timeZone: "UTC" }).format(new Date(`${key}-01T00:00:00Z`));
+  return formatter(Intl.DateTimeFormat, { month: "short", year: "2-digit", timeZone: "UTC" }).format(new Date(`${key}-01T00:00:00Z`)).replace(/\sг\.$/, ""); // no room for the word "year"
 }
 
 const STEPS = [["minute", 60], ["hour", 3600], ["day", 86400], ["month", 2629800], ["year", 31557600]];

@@ -47,7 +47,7 @@ export function Contacts({ kind, query }) {
     ${!list.data && list.busy && html`<${Loading} rows=${8} />`}
     ${list.data && records.length === 0 && html`<${Empty} icon="contacts" title=${t("search.nothing")} />`}
     ${records.length > 0 && html`<table class="list">
-      <thead><tr><th>${t("field.name")}</th><th>${kind === "contacts" ? t("field.company_id") : t("field.city")}</th><th>${t("field.phones")}</th><th>${t("field.owner_id")}</th><th class="end">${t("field.update_time")}</th></tr></thead>
+      <thead><tr><th>${t(kind === "contacts" ? "contacts.name" : "field.name")}</th><th>${kind === "contacts" ? t("field.company_id") : t("field.city")}</th><th>${t("field.phones")}</th><th>${t("field.owner_id")}</th><th class="end">${t("field.update_time")}</th></tr></thead>
       <tbody>${records.map((one) => html`<tr key=${one.id} data-action=${about.title(one)} onClick=${(event) => event.target.closest("a") || go(kind, one.id)}>
         <td class="list-name"><${Avatar} name=${about.title(one)} /><span><a href=${link(kind, one.id)} dir="auto">${about.title(one)}</a>${one.job_title && html`<small dir="auto">${one.job_title}</small>`}${one.roles?.length > 0 && kind === "companies" && html`<small>${one.roles.map(enumLabel).join(", ")}</small>`}</span></td>
         <td class="list-second" dir="auto">${about.second(one, refs) ?? ""}</td>

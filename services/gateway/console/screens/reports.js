@@ -125,7 +125,7 @@ function Employees({ from }) {
   if (list.error) return html`<${Problem} error=${list.error} onRetry=${list.reload} />`;
   if (!rows.length) return null;
   return html`<section class="panel report"><header><h2>${t("reports.employees")}</h2></header>
-    <div class="scroll"><table class="plain"><thead><tr><th>${t("field.name")}</th><th class="end">${t("reports.revenue")}</th><th class="end">${t("reports.deals_won")}</th><th class="end">${t("reports.deals_lost")}</th><th class="end">${t("reports.conversion")}</th><th class="end">${t("reports.moves")}</th><th class="end">${t("reports.leads")}</th></tr></thead>
+    <div class="scroll"><table class="plain"><thead><tr><th>${t("contacts.name")}</th><th class="end">${t("reports.revenue")}</th><th class="end">${t("reports.deals_won")}</th><th class="end">${t("reports.deals_lost")}</th><th class="end">${t("reports.conversion")}</th><th class="end">${t("reports.moves")}</th><th class="end">${t("reports.leads")}</th></tr></thead>
     <tbody>${rows.map((row) => html`<tr key=${row.user_id}><th><span class="list-name"><${Avatar} name=${row.name} size="small" /><span dir="auto">${row.name}</span></span></th><td class="end">${sums(row.revenue)}</td><td class="end">${row.deals_won_count}</td><td class="end">${row.deals_lost_count}</td><td class="end">${percent(row.conversion_percent)}</td><td class="end">${row.moves_count}</td><td class="end">${row.leads_accepted_count}</td></tr>`)}</tbody></table></div>
   </section>`;
 }

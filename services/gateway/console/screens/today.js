@@ -26,7 +26,7 @@ export function Today({ query }) {
   const refs = one?.refs ?? {};
   return html`<div class="screen narrow">
     <header class="screen-head">
-      <div><h1>${t("nav.today")}</h1>${one && html`<p class="faint">${longDay(one.now)}</p>`}</div>
+      <div><h1>${t("nav.today")}</h1>${one && html`<p class="faint day-line">${longDay(one.now)}</p>`}</div>
       ${scope("task") !== "SCOPE_OWN" && html`<${UserSelect} aria-label=${t("tasks.whose")} value=${owner} empty=${t("tasks.mine")} onValue=${(id) => go("today", "", id && id !== me.user_id ? { owner: id } : {})} />`}
       <span class="grow" />
       ${may("task", "CREATE") && html`<${Button} kind="primary" icon="plus" onClick=${() => setMaking(true)}>${t("tasks.new")}<//>`}
