@@ -14,6 +14,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from rpcs import Catalogue, Native
 from stack import ROOT, Stack, eventually
 
 from crmlib import letterbox
@@ -163,6 +164,29 @@ class MessagingTest(unittest.TestCase):
         self.assertEqual(self.hand_in(more), {})
         self.assertEqual(self.api.get(f"/v1/conversations/{conversation['id']}")["status"], "CONVERSATION_STATUS_OPEN")
         self.assertEqual(len(self.box.letters("ada@customer.example")), 2, "nothing was sent twice")
+
+    def test_a_rule_writes_without_a_user(self):
+        ada = self.contact("Ada", f"rule@{self.domain}")
+        deal = eventually(lambda: self.api.post("/v1/deals", {"title": "Boxes", "contact_id": ada["id"]}), WAIT)
+        template = self.api.post("/v1/templates", {"name": "Offer", "variants": [
+            {"language": "en", "subject": "{{ deal.title }}", "text": "{{ contact.given_name }} {{ sender.given_name }} {{ tenant.name }} {{ today | date: \"iso\" }}"}]})
+        catalogue = Catalogue(self.stack)
+        native = Native(catalogue, self.stack)
+        self.addCleanup(native.process.wait)
+        self.addCleanup(native.process.kill)
+        send = next(method for method in catalogue.methods if method.name == "crm.messaging.v1.MessageService.SendMessage")
+        request = {"template_id": template["id"], "deal_id": deal["id"], "cause": "rule_run_1", "request_id": "rule_run_1/2"}
+        by_service = {"crm-tenant": self.api.tenant_id}
+        results = [native.call(send, "messaging", request, by_service, as_="scheduler") for _ in range(2)]
+        self.assertEqual([result.code for result in results], ["OK", "OK"], results)
+        self.assertEqual(results[0].body["id"], results[1].body["id"])
+        [arrived] = self.box.wait(f"rule@{self.domain}")
+        self.assertEqual(arrived["letter"]["Subject"], "Boxes")
+        self.assertRegex(arrived["letter"].get_content().strip(), rf"^Ada Ada Tenant {self.stack.tenants} 20\d\d-\d\d-\d\d$")
+        sent = self.message(results[0].body["id"])
+        self.assertEqual((sent["author_id"], sent["owner_id"], sent["cause"]), ("service_scheduler", self.api.user_id, "rule_run_1"))
+        refused = native.call(send, "messaging", request | {"request_id": "other"}, by_service, as_="analytics")
+        self.assertEqual(refused.code, "PERMISSION_DENIED")
 
     def test_a_stranger_becomes_one_contact_and_one_lead(self):
         first = compose("Grace Hopper <Grace@Navy.example>", self.address, "Price?", "What does it cost?")
