@@ -224,7 +224,7 @@ class Requests:
         making = Making(self, method, recipe, ids)
         request = making.message(method.input, "")
         if making.mask and isinstance(request.get(making.body), dict):
-            if len(request[making.body]) == 1:  # the id alone
+            if len(request[making.body]) <= 1:  # the id alone, or not even that where there is but one
                 request[making.body] |= making.title()
             request[making.mask] = ",".join(name for name in request[making.body] if f"{making.body}.{name}" not in method.variables)
         return request
@@ -280,6 +280,8 @@ class Making:
         kind = field["type"]
         if kind == "message":
             special = {"google.protobuf.Timestamp": "2026-11-23T05:39:03Z", "google.protobuf.Duration": "3s", "google.protobuf.FieldMask": "name"}
+            if field["name"] in ("due_time", "until_time"):
+                return "2036-11-23T05:39:03Z"  # what has come due changes by itself
             if field["message"] in special:
                 return special[field["message"]]
             return self.message(field["message"], here + ".")
