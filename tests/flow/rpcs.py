@@ -25,7 +25,7 @@ TYPE_ID = re.compile(r"\b([a-z]+(?:_[a-z]+)*)_([0-7][0-9a-hjkmnp-tv-z]{25})\b")
 # Fields that say how a call is made, not what it is about.
 ENVELOPE = {"request_id", "etag", "page_size", "page_token", "filter", "order_by", "view", "count", "show_deleted", "update_mask"}
 # What a pattern rule may want; the first that fits is taken.
-PATTERN_SAMPLES = ("7.50", "12", "EUR", "DE", "en", "2026-11-23", "09:30", "18:00", "#336699", "contact", "abc", "deal.moved")
+PATTERN_SAMPLES = ("7.50", "12", "EUR", "DE", "en", "2026-11-23", "09:30", "18:00", "#336699", "contact", "abc", "deal.moved", "https://hooks.example.com/crm")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,7 +290,9 @@ class Making:
             return names[1] if len(names) > 1 else names[0]
         if kind == "bool":
             return True
-        if kind in ("string", "bytes"):
+        if kind == "bytes":
+            return base64.b64encode(b"x").decode()
+        if kind == "string":
             return self.text(field, own, here)
         number = max(float(own.get("gte", 1)), float(own["gt"]) + 1 if "gt" in own else 1)
         number = min(number, float(own.get("lte", number)))
@@ -304,6 +306,8 @@ class Making:
             return self.requests.hints[name]
         if own.get("in"):
             return next((one for one in own["in"] if one), "")
+        if name == "url":
+            return f"https://{self.requests.mark or 'walls'}.example.com/{number}"
         if own.get("email") or name in ("email", "address"):
             return f"x{number}@{self.requests.mark or 'walls'}.example.com"
         if own.get("pattern"):
@@ -372,6 +376,9 @@ def as_http(method: Method, route: dict, request: dict) -> tuple[str, str, dict 
     body = None
     if route["body"]:
         body, rest = rest.get(route["body"], {}), {name: value for name, value in rest.items() if name != route["body"]}
+        if route["body"] == "content" and isinstance(body, dict):  # crm.type.v1.Content: the bytes themselves
+            data = body.get("data", "")
+            body = base64.b64decode(data) if isinstance(data, str) and re.fullmatch(r"[A-Za-z0-9+/]*={0,2}", data) and len(data) % 4 == 0 else b""
     parameters = list(flattened(rest))
     return route["method"], path + ("?" + urllib.parse.urlencode(parameters) if parameters else ""), body
 
@@ -411,8 +418,10 @@ class Http:
         try:
             connection.request("GET", path, headers={"Accept": "text/event-stream"} | self.headers)
             response = connection.getresponse()
-            if response.status != 200:
+            if response.status not in (200, 206):
                 return http_error(response.status, json.loads(response.read()))
+            if "event-stream" not in response.headers.get("content-type", ""):  # crm.type.v1.Content: the bytes themselves
+                return Result("OK", "", "", (), {}, response.read().decode(errors="replace"), response.status)
             kind = ""
             while line := response.readline():
                 name, _, value = line.decode().rstrip("\r\n").partition(":")
