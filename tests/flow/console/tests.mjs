@@ -314,6 +314,20 @@ await run({
     await close(page);
   },
 
+  // The gateway is gone for a while: the page says so, comes back by itself, and shows what it missed.
+  async resume() {
+    const deal = await makeDeal("Changed while nobody listened", { amount: usd("3.00") });
+    const page = await open({ role: "administrator", expected: ["net::ERR", "status of 503"] });
+    await go(page, "#/deals", card(deal.id));
+    console.log("restart gateway");
+    await page.waitForSelector(".top .live.opening");
+    let moved;
+    await until("the gateway is back", async () => (moved ??= await api("POST", `/v1/deals/${deal.id}:move`, { stage_id: stages.Negotiation }).catch(() => undefined)) !== undefined);
+    await page.waitForSelector(inColumn(stages.Negotiation, deal.id));
+    await page.waitForSelector(".top .live.live");
+    await close(page);
+  },
+
   // A phone: eight buttons in reach, nothing sticks out, a card is carried by a finger.
   async phone() {
     const deal = await makeDeal("Под пальцем: очень длинное название сделки о поставке хлебобулочных изделий", { amount: usd("7.00") });
