@@ -24,9 +24,9 @@ PASSING = {429, 500, 502, 503, 504}  # worth repeating with the same key
 
 class Patient:
     """A caller that repeats what was not answered, under the same key, until `seconds` have passed; signs in again when its token
-    has ended."""
+    has ended. Twice the longest lease (what a killed worker had claimed is nobody else's for 30 s), and room."""
 
-    def __init__(self, url: str, job: str, seconds: float = 60):
+    def __init__(self, url: str, job: str, seconds: float = 150):
         self.api, self.job, self.seconds = Api(url, timeout=15), job, seconds
         self.login = ""
         self.repeats = 0

@@ -162,8 +162,10 @@ class Story(FirstJob):
         return self.crm.get("/v1/activities", deal_id=self.deal["id"], page_size="200")["activities"]
 
     def look_back(self) -> str:
-        kinds = lambda entries: {entry["kind"].removeprefix("ACTIVITY_KIND_") for entry in entries}  # noqa: E731
-        entries = self.crm.until(self.timeline, lambda found: KINDS <= kinds(found), f"the timeline shows {', '.join(sorted(KINDS))}")
+        def shown(entries: list[dict]) -> bool:
+            kinds = [entry["kind"].removeprefix("ACTIVITY_KIND_") for entry in entries]
+            return KINDS <= set(kinds) and kinds.count("MESSAGE") == 2
+        entries = self.crm.until(self.timeline, shown, f"the timeline shows {', '.join(sorted(KINDS))}, and both letters")
         runs = self.crm.until(lambda: self.crm.get("/v1/ruleRuns")["rule_runs"], lambda all_: len(all_) == len(self.rules) and all(run["status"] == "RUN_STATUS_DONE" for run in all_),
                               "each rule ran once, to its end")
         messages = self.crm.until(lambda: self.about_deal("/v1/messages", "messages"), lambda all_: not {"MESSAGE_STATUS_QUEUED", "MESSAGE_STATUS_SENDING"} & {one["status"] for one in all_},
