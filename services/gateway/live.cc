@@ -164,8 +164,10 @@ bool MayHear(const Api& api, const Principal& reader, const events::v1::Event& e
   std::string object = event.type().substr(0, event.type().find('.'));
   auto record = api.records().find(object);
   if (record != api.records().end()) {
-    // What every signed-in user may get, every one may hear of.
-    if (record->second.read_by_all) return true;
+    // What every signed-in user may get, every one may hear of; of owned records everybody gets their own alone (an inbox).
+    if (record->second.read_by_all) {
+      return !record->second.options.owned() || (!event.owner_id().empty() && event.owner_id() == reader.user_id);
+    }
     object = record->second.read_object;
   }
   type::v1::Scope scope = reader.rights->ScopeOf(object, type::v1::ACTION_READ);

@@ -21,6 +21,7 @@
 #include "crm/identity/v1/team.pb.h"
 #include "crm/identity/v1/tenant.pb.h"
 #include "crm/identity/v1/user.pb.h"
+#include "crm/scheduler/v1/notification.pb.h"
 
 namespace crm::gateway {
 
@@ -42,7 +43,7 @@ inline google::protobuf::FileDescriptorSet CompiledIn() {
         identity::v1::User::descriptor()->file(), identity::v1::Role::descriptor()->file(),
         identity::v1::Session::descriptor()->file(), identity::v1::Tenant::descriptor()->file(),
         identity::v1::Team::descriptor()->file(), identity::v1::ApiKey::descriptor()->file(),
-        analytics::v1::RevenueReport::descriptor()->file()}) {
+        scheduler::v1::Notification::descriptor()->file(), analytics::v1::RevenueReport::descriptor()->file()}) {
     AddFile(file, seen, set);
   }
   return set;

@@ -105,6 +105,13 @@ TEST_F(MayHearTest, DictionariesAreHeardByWhoeverMayGetThem) {
   EXPECT_FALSE(MayHear(LiveApi(), reader_, Event("key.created"))) << "API keys are for administrators";
 }
 
+TEST_F(MayHearTest, AnInboxIsHeardByItsUserAlone) {
+  Grant("*", type::v1::SCOPE_ALL);
+  EXPECT_TRUE(MayHear(LiveApi(), reader_, Event("notification.created", reader_.user_id)));
+  EXPECT_FALSE(MayHear(LiveApi(), reader_, Event("notification.created", "user_01h455vb4pex5vsknk084sn02z")));
+  EXPECT_FALSE(MayHear(LiveApi(), reader_, Event("notification.created")));
+}
+
 TEST(LiveEventTest, JsonHasWhatIsPromisedAndMasksPersonalFields) {
   contact::v1::ContactCreated payload;
   payload.mutable_contact()->set_id("contact_01h455vb4pex5vsknk084sn02q");
