@@ -310,6 +310,8 @@ class ScopeTest(unittest.TestCase):
     def test_nothing_is_made_in_anothers_name(self):
         findings = Findings()
         for prefix in self.owned:
+            if prefix not in catalogue.makers:  # comes by letter, in nobody's name
+                continue
             maker = catalogue.makers[prefix]
             body = maker.http[0]["body"]
             for scope, headers in self.callers.items():
@@ -365,7 +367,8 @@ class ForeignIdsTest(unittest.TestCase):
                                     "is accepted although this service owns such records and could know")
                     soft.append((method, surface, path, foreign, result))
                 else:
-                    findings.expect(result.code in ("NOT_FOUND", "INVALID_ARGUMENT", "FAILED_PRECONDITION"), where, str(result))
+                    # ALREADY_EXISTS: another surface has made it; the reference leads to another service and was accepted there.
+                    findings.expect(result.code in ("NOT_FOUND", "INVALID_ARGUMENT", "FAILED_PRECONDITION", "ALREADY_EXISTS"), where, str(result))
         findings.done(self, 150)
         self.assertEqual(fingerprint(stack, gnu.admin.tenant_id), before, "another tenant's rows have changed")
         self.leads_nowhere(soft)

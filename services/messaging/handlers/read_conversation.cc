@@ -11,6 +11,9 @@ Async<v1::Conversation> ConversationService::ReadConversation(Call& call, const 
   CRM_CO_TRY(v1::Conversation found, co_await db_.Get(call, conversations_, request.id()));
   int64_t count = found.inbound_count();
   if (!request.message_id().empty()) {
+    const Call own = app_.own_call(call.tenant());
+    CRM_CO_TRY(v1::Message last, co_await db_.Get(own, messages_, request.message_id()));
+    if (last.conversation_id() != found.id()) co_return FieldError("message_id", "is no letter of this conversation");
     const auto until = pg::Params().Id(UuidOf(found.id())).Id(UuidOf(request.message_id()));
     CRM_CO_TRY(pg::Rows rows, co_await db_.Read(call, sql::kCountInboundUntil, until));
     count = rows.Int(0, 0);
