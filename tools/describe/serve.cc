@@ -1,10 +1,12 @@
 #include <absl/strings/escaping.h>
 #include <absl/strings/str_cat.h>
 
+#include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <chrono>
 #include <iostream>
 #include <map>
 #include <thread>
@@ -105,6 +107,7 @@ int Serve(const Descriptors& descriptors, const std::string& tls) {
   asio::io_context loop;
   auto work = asio::make_work_guard(loop);
   Caller caller(descriptors, tls);
+  std::atomic<int> open{0};  // calls under way
   std::thread runner([&] { loop.run(); });
   for (std::string text; std::getline(std::cin, text);) {
     json line = json::parse(text, nullptr, false);
@@ -112,9 +115,13 @@ int Serve(const Descriptors& descriptors, const std::string& tls) {
       std::cerr << "not a JSON object: " << text << "\n";
       continue;
     }
-    asio::co_spawn(loop, caller.Run(std::move(line)), asio::detached);
+    ++open;
+    asio::co_spawn(loop, caller.Run(std::move(line)), [&](const std::exception_ptr&) { --open; });
   }
-  work.reset();  // what is under way is still answered
+  // What is under way is still answered; connections would stay open for ever.
+  while (open > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  work.reset();
+  loop.stop();
   runner.join();
   return 0;
 }
