@@ -57,7 +57,7 @@ T Need(absl::StatusOr<T> result) {
 
 int main(int argc, char** argv) {
   // The child that reads letters: this program once more, with nothing of the service in it.
-  if (argc > 1 && std::strcmp(argv[1], "parse-mail") == 0) return crm::messaging::ParseMailMain(argc, argv);
+  if (argc > 1 && std::strcmp(argv[1], "parse-mail") == 0) std::_Exit(crm::messaging::ParseMailMain(argc, argv));
   return crm::app::Main(argc, argv, "messaging", [](crm::app::Runtime& runtime) {
     namespace ms = crm::messaging;
     static ms::Messaging messaging{
