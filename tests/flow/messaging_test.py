@@ -5,6 +5,7 @@ import email.utils
 import json
 import os
 import re
+import shutil
 import signal
 import smtplib
 import socket
@@ -43,6 +44,7 @@ class Letterbox:
     def stop(self):
         self.process.kill()
         self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def letters(self, to: str = "") -> list[dict]:
         return [letter for letter in letterbox.letters(self.folder) if not to or to in letter["recipients"]]
