@@ -49,6 +49,7 @@ class RuleService final : public rpc::Service {
   CRM_RPC(ListRuleRevisions, v1::ListRuleRevisionsRequest, v1::ListRuleRevisionsResponse)
   CRM_RPC(DryRunRule, v1::DryRunRuleRequest, v1::DryRunRuleResponse)
   CRM_RPC(PreviewRule, v1::PreviewRuleRequest, v1::RulePreview)
+  CRM_RPC(RunRule, v1::RunRuleRequest, v1::RuleRun)
   CRM_RPC(GetRuleCatalogue, v1::GetRuleCatalogueRequest, v1::RuleCatalogue)
   CRM_RPC(AuditRules, v1::AuditRulesRequest, v1::AuditRulesResponse)
   CRM_RPC(GetRuleRun, v1::GetRuleRunRequest, v1::RuleRun)

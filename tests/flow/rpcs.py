@@ -646,6 +646,10 @@ class Tenant:
         for prefix in catalogue.makers:
             self.id(prefix)
         self.write_letter()
+        # A rule's run, which nothing but a rule makes.
+        self.harvest(self.http.raw("POST", f"/v1/rules/{self.id('rule')}:run", {"record_id": self.id("deal")}).body)
+        # A delivery, which only a webhook's events make.
+        self.harvest(self.http.raw("POST", f"/v1/webhooks/{self.id('webhook')}:test", {}).body)
 
     def write_letter(self) -> None:
         """What no rpc makes without a mail server comes by letter: a conversation and its message."""

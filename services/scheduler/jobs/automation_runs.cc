@@ -24,7 +24,7 @@ Uuid UuidIn(const std::string& id) {
 
 }  // namespace runs
 
-void AddRun(pg::Batch& batch, const Program& program, const Start& start) {
+std::string AddRun(pg::Batch& batch, const Program& program, const Start& start) {
   const v1::Rule& rule = program.rule();
   const Uuid tenant = batch.call().tenant(), rule_id = runs::UuidIn(rule.id());
   const std::string key = rule.limits().once_per_record() ? absl::StrCat("once ", start.record_id)
@@ -58,11 +58,13 @@ void AddRun(pg::Batch& batch, const Program& program, const Start& start) {
   }
   params.Time(batch.call().now());
   batch.Add(sql::kRuleInsertRun, std::move(params));
-  if (cut) return;
+  const std::string id = TypeId("rule_run", run);
+  if (cut) return id;
   if (event != nullptr) {
     batch.Add(sql::kRuleInsertRunEvent, pg::Params().Id(tenant).Id(run).Bytes(event->SerializeAsString()));
   }
-  SetTimer(batch, {.kind = kRunTimer, .subject = TypeId("rule_run", run), .due = start.due});
+  SetTimer(batch, {.kind = kRunTimer, .subject = id, .due = start.due});
+  return id;
 }
 
 std::string Occasion::ToText() const { return absl::StrCat(TimeText(first), " ", number, " ", TimeText(time)); }

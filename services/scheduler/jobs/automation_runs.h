@@ -36,8 +36,9 @@ struct Start {
   absl::Time due;
 };
 
-// Adds the run, unless it is there. One that stands behind too many others is logged as cut and does nothing.
-void AddRun(pg::Batch& batch, const Program& program, const Start& start);
+// Adds the run, unless it is there, and answers its id. One that stands behind too many others is logged as cut and does
+// nothing.
+std::string AddRun(pg::Batch& batch, const Program& program, const Start& start);
 
 // When a rule about dates is due for a record: its date or time moved by the trigger's offset; nullopt without a date.
 std::optional<absl::Time> DateDue(const v1::DateTrigger& trigger, const google::protobuf::Message& record,

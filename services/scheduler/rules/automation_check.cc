@@ -127,7 +127,7 @@ class Checker {
         break;
       }
       case v1::Trigger::WHEN_NOT_SET:
-        Wrong("rule.trigger",
+        Wrong("rule.trigger.event",
               "must say what sets the rule off: event, stage_entered, field_changed, date, silence or schedule");
         break;
     }
@@ -309,7 +309,7 @@ class Checker {
       case v1::Action::kStop:
         break;
       case v1::Action::WHAT_NOT_SET:
-        Wrong(at, "must say what is to be done");
+        Wrong(at + ".notify", "must say what is to be done: notify, create_task, or another action");
         break;
     }
     return absl::OkStatus();

@@ -513,6 +513,28 @@ TEST_F(RuleTest, ACancelledRunEnds) {
   EXPECT_EQ(Count("task WHERE true"), 0);
 }
 
+TEST_F(RuleTest, ARuleIsRunByHandOnce) {
+  const v1::Rule rule =
+      Create("trigger {event {type: 'deal.moved'}} condition: 'amount > 99999' actions {create_task {title: 'x'}}");
+  const auto deal = NewDeal(offer_);
+  Call call = NewCall();
+  v1::RunRuleRequest request;
+  request.set_id(rule.id());
+  request.set_record_id(deal.id());
+  const auto run = loop_.Run(service_->RunRule(call, request));
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_EQ(run->event_type(), "manual");
+  Call again = call;
+  EXPECT_EQ(loop_.Run(service_->RunRule(again, request))->id(), run->id());
+  Fire();
+  ASSERT_THAT(Runs(), SizeIs(1));
+  EXPECT_EQ(Runs()[0].status(), v1::RUN_STATUS_DONE) << Runs()[0].ShortDebugString();
+  EXPECT_EQ(Count("task WHERE true"), 1);
+  Call other = NewCall();
+  request.set_record_id(NewId("deal", absl::Now()));
+  EXPECT_TRUE(absl::IsNotFound(loop_.Run(service_->RunRule(other, request)).status()));
+}
+
 TEST_F(RuleTest, AnAuditFindsWhatNobodyLooksAfter) {
   const v1::Rule good =
       Create("name: 'good' category: 'sales' trigger {event {type: 'deal.moved'}} actions {notify {text: 'x'}}");

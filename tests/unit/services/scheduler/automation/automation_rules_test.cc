@@ -171,7 +171,7 @@ TEST(AutomationCheck, WhatCannotRunIsRefusedByName) {
   const std::string deal = "trigger {event {type: 'deal.moved'}} ";
   const std::string stop = "actions {stop {}} ";
   EXPECT_THAT(WrongFields(deal + stop), IsEmpty());
-  EXPECT_THAT(WrongFields(stop), ElementsAre("rule.trigger"));
+  EXPECT_THAT(WrongFields(stop), ElementsAre("rule.trigger.event"));
   EXPECT_THAT(WrongFields("trigger {event {type: 'deal.exploded'}} " + stop), ElementsAre("rule.trigger.event.type"));
   EXPECT_THAT(WrongFields("trigger {event {type: 'ghost.*'}} " + stop), ElementsAre("rule.trigger.event.type"));
   EXPECT_THAT(WrongFields("trigger {field_changed {object: 'deal' field: 'amuont'}} " + stop),
@@ -192,7 +192,7 @@ TEST(AutomationCheck, WhatCannotRunIsRefusedByName) {
   EXPECT_THAT(WrongFields(deal + stop + "condition: 'amuont > 5'"), ElementsAre("rule.condition"));
   EXPECT_THAT(WrongFields(deal + stop + "condition: 'amount >'"), ElementsAre("rule.condition"));
   EXPECT_THAT(WrongFields(deal + stop + "condition: 'payload.to = 5'"), ElementsAre("rule.condition"));
-  EXPECT_THAT(WrongFields(deal + "actions {}"), ElementsAre("rule.actions[0]"));
+  EXPECT_THAT(WrongFields(deal + "actions {}"), ElementsAre("rule.actions[0].notify"));
   EXPECT_THAT(WrongFields(deal + "actions {wait {time {}}}"), ElementsAre("rule.actions[0].wait.time"));
   EXPECT_THAT(WrongFields(deal + "actions {create_task {title: 'Call {{contcat.display_name}}'}}"),
               ElementsAre("rule.actions[0].create_task.title"));
