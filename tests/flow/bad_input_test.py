@@ -488,6 +488,7 @@ class RpcSurfacesTest(BadInput):
     """Connect and gRPC-Web: bodies and frames that are none, at every rpc."""
 
     def test_bodies_that_are_no_message(self):
+        before = fingerprint(stack, tenant.admin.tenant_id, without=("delivery",))  # webhooks are tried again meanwhile
         dice = random.Random(11)
         texts = [b"[]", b'"text"', b"1", b"{", b'{"a": }', b"\xff\xfe", b'{"no_such_field_of_anybody": 1}', b'{"a": ' + b"[" * 3000, dice.randbytes(300)]
         frames = [b"", b"\0", b"\0\0\0", b"\0\x7f\xff\xff\xff{}", b"\0\0\0\0\x02{}" * 2, b"\x01\0\0\0\x02{}", b"\x40\0\0\0\x02{}", dice.randbytes(300), *map(envelope, texts)]
@@ -518,7 +519,7 @@ class RpcSurfacesTest(BadInput):
         self.assertEqual(wrong[:SHOWN], [])
         self.assertGreater(len(items), 1000)
         self.unharmed()
-        self.assertEqual(fingerprint(stack, tenant.admin.tenant_id), self.before, "a refused request has left something behind")
+        self.assertEqual(fingerprint(stack, tenant.admin.tenant_id, without=("delivery",)), before, "a refused request has left something behind")
         print(f"  {len(items)} refused", flush=True)
 
 
