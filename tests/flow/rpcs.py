@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
+from envelopes import GRPC_CODES, envelope, frames, wire_fields
 from stack import PASSWORD, Stack, eventually
 
 from crmlib import letterbox
@@ -481,27 +482,10 @@ class Http:
             connection.close()
 
 
-def envelope(text: bytes) -> bytes:
-    return b"\0" + len(text).to_bytes(4, "big") + text
-
-
-def frames(data: bytes) -> list[tuple[int, bytes]]:
-    found = []
-    while data:
-        size = int.from_bytes(data[1:5], "big")
-        found.append((data[0], data[5:5 + size]))
-        data = data[5 + size:]
-    return found
-
-
 def connect_error(status: int, data: bytes) -> Result:
     error = json.loads(data)
     code = error["code"].upper()
     return refusal("CANCELLED" if code == "CANCELED" else code, error["message"], [detail.get("debug", {}) for detail in error["details"]], status)
-
-
-GRPC_CODES = ("OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED RESOURCE_EXHAUSTED "
-              "FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED").split()
 
 
 def grpc_error(trailers: dict[str, str], status: int) -> Result:
@@ -518,30 +502,6 @@ def grpc_error(trailers: dict[str, str], status: int) -> Result:
         if kind == "BadRequest":
             details.append({"field_violations": [{"field": wire_fields(one).get(1, [b""])[0].decode()} for one in value.get(1, [])]})
     return refusal(GRPC_CODES[int(trailers["grpc-status"])], urllib.parse.unquote(trailers.get("grpc-message", "")), details, status)
-
-
-def wire_fields(data: bytes) -> dict[int, list[bytes]]:
-    """The length-delimited fields of a message in protobuf's wire format; numbers are left out."""
-    found: dict[int, list[bytes]] = {}
-
-    def varint() -> int:
-        nonlocal data
-        value, shift = 0, 0
-        while True:
-            byte, data = data[0], data[1:]
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    while data:
-        tag = varint()
-        size = varint() if tag & 7 in (0, 2) else {1: 8, 5: 4}[tag & 7]
-        if tag & 7 == 2:
-            found.setdefault(tag >> 3, []).append(data[:size])
-        if tag & 7 != 0:
-            data = data[size:]
-    return found
 
 
 def http_result(answer) -> Result:
