@@ -119,7 +119,8 @@ std::vector<std::pair<std::string, std::string>> ReachKeysOf(const Record& recor
   for (const auto& phone : record.phones()) {
     // What Normalize has recognized is its own key, but for the extension.
     const bool e164 = !phone.unparsed() && absl::StartsWith(phone.number(), "+");
-    std::string key = e164 ? phone.number().substr(0, phone.number().find(';')) : PhoneKey(ReadPhone(phone.number(), ""));
+    std::string key =
+        e164 ? phone.number().substr(0, phone.number().find(';')) : PhoneKey(ReadPhone(phone.number(), ""));
     if (!key.empty()) keys.emplace_back("phone", std::move(key));
   }
   for (const auto& email : record.emails()) keys.emplace_back("email", email.address());
