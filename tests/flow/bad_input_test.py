@@ -18,7 +18,7 @@ import urllib.parse
 from pathlib import Path
 
 from rpcs import (Catalogue, Http, Method, Native, Tenant, as_http, calm, connect_error, envelope, fingerprint, first_refusal, frames as split_frames, grpc_error, http_result,
-                  is_output, parallel, rules_of)
+                  is_output, parallel, rules_of, takes_bytes)
 from stack import Stack, eventually
 
 from crmlib.api import Answer, Api, Unreachable
@@ -51,7 +51,7 @@ def setUpModule():
             continue
         if method.http and not method.streams and not any("session" in prefixes for prefixes in catalogue.id_fields(method).values()):
             tenant.settle(method, fresh=True)
-        targets += [(method, number) for number, route in enumerate(method.http) if route["body"]]
+        targets += [(method, number) for number, route in enumerate(method.http) if route["body"] and not takes_bytes(route)]
 
 
 class Case:

@@ -1,5 +1,7 @@
+#include "common/base/error.h"
 #include "common/base/status.h"
 #include "common/pg/records.h"
+#include "services/messaging/handlers/webhook_change.h"
 #include "services/messaging/sql.h"
 #include "services/messaging/store.h"
 #include "services/messaging/webhooks.h"
@@ -8,6 +10,7 @@ namespace crm::messaging {
 
 // Answers a delivery with the body that is posted, as far as both the webhook and the reader may see personal data.
 Async<v1::Delivery> WebhookService::GetDelivery(Call& call, const v1::GetDeliveryRequest& request) {
+  if (!MaySeeDeliveries(call)) co_return NotFound(request.id());
   CRM_CO_TRY(v1::Delivery delivery, co_await db_.Get(call, deliveries_, request.id()));
   CRM_CO_TRY(pg::Rows rows, co_await db_.Read(call, sql::kFindDeliveryEvent, pg::Params().Id(UuidOf(delivery.id()))));
   CRM_CO_TRY(const v1::Webhook webhook, co_await db_.Get(call, table_, delivery.webhook_id(), type::v1::ACTION_READ,

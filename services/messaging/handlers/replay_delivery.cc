@@ -1,5 +1,6 @@
 #include "common/base/error.h"
 #include "common/base/status.h"
+#include "services/messaging/handlers/webhook_change.h"
 #include "services/messaging/sql.h"
 #include "services/messaging/store.h"
 #include "services/messaging/webhooks.h"
@@ -8,6 +9,7 @@ namespace crm::messaging {
 
 // Posts a delivery again, whatever became of it; what waits already is let be.
 Async<v1::Delivery> WebhookService::ReplayDelivery(Call& call, const v1::ReplayDeliveryRequest& request) {
+  if (!MaySeeDeliveries(call)) co_return NotFound(request.id());
   CRM_CO_TRY(const v1::Delivery delivery, co_await db_.Get(call, deliveries_, request.id()));
   CRM_CO_TRY(const v1::Webhook webhook, co_await db_.Get(call, table_, delivery.webhook_id(), type::v1::ACTION_READ,
                                                          /*show_deleted=*/true));

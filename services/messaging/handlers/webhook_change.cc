@@ -28,6 +28,10 @@ absl::Status CheckWebhook(const Call& call, const Messaging& app, v1::Webhook& w
   return absl::OkStatus();
 }
 
+bool MaySeeDeliveries(const Call& call) {
+  return call.ScopeOf("webhook", type::v1::ACTION_READ) == type::v1::SCOPE_ALL;
+}
+
 absl::Status NoSecretsKept() {
   return StateError("this installation cannot keep secrets: the operator has set no messaging.secrets_key_file");
 }

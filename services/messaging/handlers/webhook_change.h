@@ -13,6 +13,9 @@ namespace crm::messaging {
 // as it is posted to.
 absl::Status CheckWebhook(const Call& call, const Messaging& app, v1::Webhook& webhook);
 
+// Deliveries tell of every record, so only the right to read webhooks for all opens them.
+bool MaySeeDeliveries(const Call& call);
+
 // The operator has set no key.
 absl::Status NoSecretsKept();
 
