@@ -522,6 +522,7 @@ void Shard::Sweep() {
 // grpc.health.v1.Health.Check, https://github.com/grpc/grpc/blob/master/doc/health-checking.md, for the process as a
 // whole: the service named "".
 void AnswerHealth(const Core& core, wire::ServedCall& call) {
+  if (call.body != wire::ServedCall::Body::kMessage) return call.Finish({3, "there is no message, or half of one", ""});
   // HealthCheckRequest has one field, the service's name.
   if (!call.message().empty()) return call.Finish({5, "ask for the service named \"\"", ""});
   // HealthCheckResponse.status: SERVING or NOT_SERVING.

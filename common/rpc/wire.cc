@@ -1,9 +1,12 @@
 #include "common/rpc/wire.h"
 
+#include <absl/strings/ascii.h>
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <absl/synchronization/mutex.h>
 #include <google/protobuf/stubs/logging.h>
+
+#include <algorithm>
 
 #include "common/obs/log.h"
 #include "common/rpc/status.h"
@@ -95,7 +98,10 @@ std::string PercentDecoded(absl::string_view text) {
 std::optional<std::chrono::nanoseconds> ParseTimeout(absl::string_view text) {
   using std::chrono::nanoseconds;
   uint64_t count = 0;
-  if (text.size() < 2 || text.size() > 9 || !absl::SimpleAtoi(text.substr(0, text.size() - 1), &count)) {
+  // One to eight digits and a unit.
+  if (text.size() < 2 || text.size() > 9 || !absl::ascii_isdigit(static_cast<unsigned char>(text[0])) ||
+      !absl::ascii_isdigit(static_cast<unsigned char>(text[text.size() - 2])) ||
+      !absl::SimpleAtoi(text.substr(0, text.size() - 1), &count)) {
     return std::nullopt;
   }
   // At most 99,999,999 hours, which does not fit into nanoseconds: whoever waits for a century waits for ever.
