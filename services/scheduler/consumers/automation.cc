@@ -96,6 +96,8 @@ Async<> Apply(const RuleBook& book, const EventKind& kind, const events::Heard& 
               .event_id = id,
               .record_id = heard.event.record_id(),
               .key = id,
+              .owner_id = heard.event.owner_id(),
+              .team_id = heard.event.team_id(),
               .event = opened.get(),
               .due = heard.call.now()});
     }

@@ -14,7 +14,7 @@ Async<v1::RuleRun> RuleService::RunRule(Call& call, const v1::RunRuleRequest& re
   CRM_CO_TRY(const v1::Rule rule, co_await db_.Get(call, rules_, request.id()));
   CRM_CO_TRY(const automation::ProgramPtr program, co_await book_.At(call, rule.id(), rule.version()));
   CRM_CO_TRY(ParseId(request.record_id(), program->object()->name, "record_id").status());
-  CRM_CO_TRY(co_await effects_.Fetch(call, *program->object(), request.record_id()));
+  CRM_CO_TRY(const auto record, co_await effects_.Fetch(call, *program->object(), request.record_id()));
   CRM_CO_TRY(const absl::Time now, co_await DueNow(db_, call));
   CRM_CO_TRY(const v1::RuleRun begun, co_await db_.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::RuleRun> {
     v1::RuleRun run;
@@ -22,6 +22,8 @@ Async<v1::RuleRun> RuleService::RunRule(Call& call, const v1::RunRuleRequest& re
                                   {.event_type = "manual",
                                    .record_id = request.record_id(),
                                    .key = absl::StrCat("manual ", call.idempotency_key),
+                                   .owner_id = automation::TextField(*record, "owner_id"),
+                                   .team_id = automation::TextField(*record, "team_id"),
                                    .due = now}));
     return run;
   }));

@@ -304,6 +304,8 @@ Async<> Runner::FireDate(const Fired& fired, pg::Batch& batch) {
          {.event_type = "date",
           .record_id = fired.subject,
           .key = absl::StrCat("date ", fired.subject, " ", DateKey(date, **record)),
+          .owner_id = TextField(**record, "owner_id"),
+          .team_id = TextField(**record, "team_id"),
           .due = fired.now});
   running::Move(own, batch);
   co_return absl::OkStatus();
@@ -339,6 +341,8 @@ Async<> Runner::FireSilence(const Fired& fired, pg::Batch& batch) {
          {.event_type = "silence",
           .record_id = fired.subject,
           .key = absl::StrCat("silence ", fired.subject, " ", absl::ToUnixMicros(fired.due)),
+          .owner_id = TextField(**record, "owner_id"),
+          .team_id = TextField(**record, "team_id"),
           .due = fired.now});
   running::Move(own, batch);
   co_return absl::OkStatus();
@@ -366,6 +370,8 @@ Async<> Runner::FireSchedule(const Fired& fired, pg::Batch& batch) {
            {.event_type = "schedule",
             .record_id = id,
             .key = absl::StrCat("schedule ", TimeText(occasion->time), " ", id),
+            .owner_id = TextField(*record, "owner_id"),
+            .team_id = TextField(*record, "team_id"),
             .due = fired.now});
   }
   seen += static_cast<int>(page.records.size());

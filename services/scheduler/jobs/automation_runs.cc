@@ -57,6 +57,13 @@ std::string AddRun(pg::Batch& batch, const Program& program, const Start& start)
     params.Null();
   }
   params.Time(batch.call().now());
+  for (const std::string* id : {&start.owner_id, &start.team_id}) {
+    if (id->empty()) {
+      params.Null();
+    } else {
+      params.Id(runs::UuidIn(*id));
+    }
+  }
   batch.Add(sql::kRuleInsertRun, std::move(params));
   const std::string id = TypeId("rule_run", run);
   if (cut) return id;

@@ -32,6 +32,7 @@ struct Start {
   std::string event_id;    // "deal_pipeline:17"; empty for time
   std::string record_id;
   std::string key;                // what makes it this run and no other: the event's id, or the date
+  std::string owner_id, team_id;  // of the record
   const Opened* event = nullptr;  // for time: none
   absl::Time due;
 };
