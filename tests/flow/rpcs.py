@@ -293,7 +293,8 @@ class Making:
             names = self.catalogue.enums[field["enum"]]
             return names[1] if len(names) > 1 else names[0]
         if kind == "bool":
-            return here != "webhook.enabled"  # what cannot be posted would be tried again by itself
+            # What cannot be posted would be tried again by itself; what a rule does would come at any time.
+            return here not in ("webhook.enabled", "rule.enabled")
         if kind == "bytes":
             return base64.b64encode(b"x").decode()
         if kind == "string":

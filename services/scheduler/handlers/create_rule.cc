@@ -13,6 +13,7 @@ Async<v1::Rule> RuleService::CreateRule(Call& call, const v1::CreateRuleRequest&
     rule.set_owner_id(call.principal.user_id);
   pg::StampNew(call, rules_, rule);
   rule.set_version(1);
+  CRM_CO_TRY(co_await automation::CheckRuleIds(db_, call, rules_, rule));
   CRM_CO_TRY(const auto others, co_await book_.Read(call));
   CRM_CO_TRY(const absl::Time now, co_await DueNow(db_, call));
   CRM_CO_TRY(automation::CheckSave(call, *others, rule));

@@ -11,7 +11,7 @@ namespace crm::scheduler {
 Async<v1::RulePreview> RuleService::PreviewRule(Call& call, const v1::PreviewRuleRequest& request) {
   CRM_CO_TRY(const automation::ProgramPtr program,
              co_await automation::ProgramFor(db_, call, rules_, request.id(), request.has_rule(), request.rule()));
-  CRM_CO_TRY(ParseId(request.record_id(), program->object()->name, "record_id").status());
+  CRM_CO_TRY(automation::CheckRecord(*program, request.record_id()));
   CRM_CO_TRY(const absl::Time now, co_await DueNow(db_, call));
   automation::Scene scene;
   scene.call = automation::PreviewCall(call, book_.Of(call.tenant()).get(), now);

@@ -18,6 +18,13 @@ Call PreviewCall(const Call& call, const RuleSet* set, absl::Time time) {
   return out;
 }
 
+absl::Status CheckRecord(const Program& program, const std::string& record_id) {
+  const auto id = ParseId(record_id);
+  if (id.ok() && id->prefix == program.object()->name) return absl::OkStatus();
+  return FieldError("record_id",
+                    absl::StrCat("must name a ", program.object()->name, ": the rule is about such records"));
+}
+
 Async<> FillPreview(Effects& effects, Scene& scene, v1::RulePreview& preview) {
   const auto& steps = scene.program->steps();
   for (int at = scene.program->first(); at >= 0;) {

@@ -11,6 +11,9 @@ namespace crm::scheduler::automation {
 // The caller's call, as actions would see it: in the tenant's zone. What it fetches is read with the caller's own rights.
 Call PreviewCall(const Call& call, const RuleSet* set, absl::Time time);
 
+// INVALID_ARGUMENT unless the id is of the kind of record that the rule is about.
+absl::Status CheckRecord(const Program& program, const std::string& record_id);
+
 // Fills in the steps, branches taken as the record stands; after a wait the clock has moved on.
 Async<> FillPreview(Effects& effects, Scene& scene, v1::RulePreview& preview);
 

@@ -4,6 +4,8 @@
 #include <google/protobuf/util/message_differencer.h>
 
 #include <memory>
+#include <set>
+#include <string>
 
 #include "common/base/error.h"
 #include "common/base/status.h"
@@ -19,6 +21,15 @@
 namespace crm::scheduler::automation {
 
 namespace saving {
+
+void CollectRuleIds(const google::protobuf::RepeatedPtrField<v1::Action>& actions, std::set<std::string>& ids) {
+  for (const v1::Action& action : actions) {
+    if (action.has_cancel_reminders()) ids.insert(action.cancel_reminders().rule_id());
+    if (!action.has_branch()) continue;
+    CollectRuleIds(action.branch().then(), ids);
+    CollectRuleIds(action.branch().otherwise(), ids);
+  }
+}
 
 bool Works(const v1::Rule& rule) { return rule.enabled() && !rule.has_delete_time(); }
 
@@ -58,15 +69,28 @@ absl::Status CheckSave(const Call& call, const RuleSet& others, v1::Rule& rule) 
   return absl::OkStatus();
 }
 
+Async<> CheckRuleIds(pg::Db& db, const Call& call, const pg::Table<v1::Rule>& rules, const v1::Rule& rule) {
+  std::set<std::string> ids;
+  saving::CollectRuleIds(rule.actions(), ids);
+  for (const std::string& id : ids) {
+    if (id.empty() || id == rule.id()) continue;
+    CRM_CO_TRY(co_await db.Get(call, rules, id, type::v1::ACTION_READ, /*show_deleted=*/true));
+  }
+  co_return absl::OkStatus();
+}
+
 void AddSave(pg::Batch& batch, const RuleSet& others, const v1::Rule* before, const v1::Rule& after, absl::Time now) {
   const Uuid& tenant = batch.call().tenant();
-  batch.AddGuarded(sql::kRuleBumpSet, pg::Params().Id(tenant).Int(tenant.bucket()).Int(others.revision), after.id());
+  const bool worked = before != nullptr && saving::Works(*before);
+  // What neither worked nor will changes nothing for the others: plans may be saved beside each other.
+  if (worked || saving::Works(after)) {
+    batch.AddGuarded(sql::kRuleBumpSet, pg::Params().Id(tenant).Int(tenant.bucket()).Int(others.revision), after.id());
+  }
   const auto id = ParseId(after.id());
   if (before == nullptr || before->version() != after.version()) {
     batch.Add(sql::kRuleInsertVersion,
               pg::Params().Id(tenant).Id(id->uuid).Int(after.version()).Bytes(after.SerializeAsString()));
   }
-  const bool worked = before != nullptr && saving::Works(*before);
   if (saving::Works(after) && after.trigger().has_date() && (!worked || before->version() != after.version())) {
     AddBackfill(batch, after, now);
   }

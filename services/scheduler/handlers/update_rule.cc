@@ -11,6 +11,7 @@ Async<v1::Rule> RuleService::UpdateRule(Call& call, const v1::UpdateRuleRequest&
   CRM_CO_TRY(v1::Rule before, co_await db_.Get(call, rules_, request.rule().id(), type::v1::ACTION_UPDATE));
   CRM_CO_TRY(v1::Rule after, pg::Patched(call, before, request.rule(), request.update_mask(), request.etag()));
   if (!automation::SameWork(before, after)) after.set_version(before.version() + 1);
+  CRM_CO_TRY(co_await automation::CheckRuleIds(db_, call, rules_, after));
   CRM_CO_TRY(const auto others, co_await book_.Read(call));
   CRM_CO_TRY(const absl::Time now, co_await DueNow(db_, call));
   CRM_CO_TRY(automation::CheckSave(call, *others, after));
