@@ -147,9 +147,11 @@ def placed(method: Method, number: int, path: list[str], value):
     here, message = body, message_of(method, number)
     for name in path[:-1]:
         field = next(field for field in catalogue.fields(message) if field["name"] == name)
+        catalogue.clear_beside(message, field, here)
         message = field["message"]
         inner = here.setdefault(name, [{} for _ in range(max(1, int(rules_of(field).get("min_items", 0))))] if field["repeated"] else {})
         here = inner[0] if isinstance(inner, list) else inner
+    catalogue.clear_beside(message, next(field for field in catalogue.fields(message) if field["name"] == path[-1]), here)
     here[path[-1]] = value
     return body
 

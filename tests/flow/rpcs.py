@@ -137,15 +137,19 @@ class Catalogue:
     def actions(self) -> list[str]:
         return [name for name in self.enums["crm.type.v1.Action"] if name != "ACTION_UNSPECIFIED"]
 
+    def clear_beside(self, message: str, field: dict, here: dict) -> None:
+        """Takes out what cannot be given together with the field: others of its oneof."""
+        for other in self.fields(message) if field.get("oneof") else ():
+            if other.get("oneof") == field["oneof"] and other["name"] != field["name"]:
+                here.pop(other["name"], None)
+
     def with_value(self, method: Method, request: dict, path: str, value) -> dict:
         """A copy of the request with the value at the path; messages on the way are made, lists keep or get one element."""
         copy = json.loads(json.dumps(request))
         here, message = copy, method.input
         for name in path.split("."):
             field = next(field for field in self.fields(message) if field["name"] == name)
-            for other in self.fields(message) if field.get("oneof") else ():
-                if other.get("oneof") == field["oneof"] and other["name"] != name:
-                    here.pop(other["name"], None)
+            self.clear_beside(message, field, here)
             if path.endswith(name) and field["type"] != "message":
                 here[name] = [value] if field["repeated"] else value
                 break
