@@ -196,7 +196,9 @@ void TextRule::CheckReference(const std::string& s, const Path* path, Run& run) 
       path,
       [&] {
         const std::string wanted = prefixes.empty() ? "a record" : absl::StrCat("a ", absl::StrJoin(prefixes, " or "));
-        if (id.ok()) return absl::StrCat("must be the id of ", wanted, "; ", Quoted(s), " names a ", id->prefix);
+        if (id.ok())
+          return absl::StrCat("must be the id of ", wanted, "; ", Quoted(s), " names ",
+                              id->prefix.empty() ? "no kind of record" : absl::StrCat("a ", id->prefix));
         return absl::StrCat("must be the id of ", wanted, " such as \"", prefixes.empty() ? "contact" : prefixes[0],
                             "_01h455vb4pex5vsknk084sn02q\"");
       },

@@ -62,10 +62,12 @@ std::string PercentEncoded(absl::string_view text) {
   static constexpr char kDigits[] = "0123456789ABCDEF";
   std::string out;
   out.reserve(text.size());
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte <= 0x7e && byte != '%') {
-      out += c;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    // A header's value may not begin or end with a space (RFC 9113, section 8.2.1): the whole answer would be refused.
+    const bool at_an_end = byte == ' ' && (i == 0 || i + 1 == text.size());
+    if (byte >= 0x20 && byte <= 0x7e && byte != '%' && !at_an_end) {
+      out += text[i];
     } else {
       out += '%';
       out += kDigits[byte >> 4];

@@ -42,7 +42,7 @@ class PackageTest(unittest.TestCase):
         for name in ("crm.binpb", "deploy/Dockerfile", "k8s/README.md", "docs/OPERATORS.md", "common/pg/migrations/0001_common.sql", "tools/crmlib/backup.py"):
             self.assertTrue((self.unpacked / name).exists(), name)
         runtime = (self.unpacked / "RUNTIME").read_text().split()
-        for name in ("libgrpc++1.51", "libpq5", "postgresql-15", "haproxy", "tzdata"):
+        for name in ("libnghttp2-14", "libpq5", "postgresql-15", "haproxy", "tzdata"):
             self.assertTrue(any(one.startswith(name) for one in runtime), name)
         self.assertFalse(any(one.endswith("-dev") for one in runtime), "nothing of a compiler is needed")
         # What the image leaves out is no library that a program is linked with.

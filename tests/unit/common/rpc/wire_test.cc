@@ -46,6 +46,8 @@ TEST(WireTest, TimeoutsAreReadAndWritten) {
 TEST(WireTest, TextsOfErrorsTravelAsAscii) {
   EXPECT_EQ(PercentEncoded("plain text, 100 %\n"), "plain text, 100 %25%0A");
   EXPECT_EQ(PercentEncoded("\xd0\xb8"), "%D0%B8");
+  EXPECT_EQ(PercentEncoded(" names a "), "%20names a%20");
+  EXPECT_EQ(PercentDecoded("%20names a%20"), " names a ");
   EXPECT_EQ(PercentDecoded("%d0%B8 100%25"), "\xd0\xb8 100%");
   EXPECT_EQ(PercentDecoded("100%"), "100%");
   EXPECT_EQ(PercentDecoded("%zz%4"), "%zz%4");
