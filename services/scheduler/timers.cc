@@ -128,7 +128,8 @@ struct Timers::Impl : std::enable_shared_from_this<Timers::Impl> {
                                      .IntArray(shards)
                                      .Int(count)
                                      .Int(std::chrono::ceil<std::chrono::seconds>(options.lease).count())
-                                     .TextArray(kinds));
+                                     .TextArray(kinds)
+                                     .Text(options.holder));
     CRM_CO_TRY(std::vector<pg::Rows> results, co_await worker_db.Write(call, std::move(batch)));
     const pg::Rows& rows = results[1];
     std::vector<timing::Claimed> claimed;
@@ -149,6 +150,15 @@ struct Timers::Impl : std::enable_shared_from_this<Timers::Impl> {
     std::sort(claimed.begin(), claimed.end(),
               [](const timing::Claimed& a, const timing::Claimed& b) { return a.due < b.due; });
     co_return claimed;
+  }
+
+  // What a process of this name had claimed when it was killed.
+  Async<> TakeBackOwn() {
+    Call call = events::OwnCall("scheduler", "timers.TakeBackOwn", Uuid{}, timing::kClaimTimeout);
+    pg::Batch batch(call);
+    batch.Add(sql::kTakeBackTimers, pg::Params().Text(options.holder));
+    CRM_CO_TRY(co_await worker_db.Write(call, std::move(batch)));
+    co_return absl::OkStatus();
   }
 
   // One attempt: the row's deletion and the effect, both or neither.
@@ -240,10 +250,14 @@ Async<> Timers::Run() {
   auto executor = co_await asio::this_coro::executor;
   co_await asio::this_coro::throw_if_cancelled(false);
   self->bell = std::make_unique<events::Bell>(executor);
-  bool failing = false;
+  bool failing = false, taken_back = false;
   while (!self->stopping) {
     co_await self->share.Renew();
     bool more = false;
+    if (!taken_back) {
+      const absl::Status status = co_await self->TakeBackOwn();
+      taken_back = status.ok();
+    }
     const std::vector<int>& shards = self->share.shards();
     // What waits here is not claimed by others: no more than the workers get through in a moment.
     if (!shards.empty() && static_cast<int>(self->waiting.size()) < self->options.at_once) {

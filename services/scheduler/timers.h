@@ -10,7 +10,8 @@
 // claims due rows with a fencing token (`fence`, raised by every claim and every SetTimer) under FOR UPDATE SKIP LOCKED and
 // puts off their `wake_time` by the lease; the effect's batch begins with the guarded deletion of the row by that token. So a
 // worker that was paused past its lease, killed between claim and effect, or overtaken by a change of the timer, changes
-// nothing: its whole batch is undone. Workers divide tenants by shard (common/events/share.h) for efficiency alone.
+// nothing: its whole batch is undone. A killed process that begins again under its name (`holder`) takes back what it had claimed;
+// what another had claimed waits for the lease. Workers divide tenants by shard (common/events/share.h) for efficiency alone.
 //
 // An effect that fails is tried again after 1 s, 2 s, 4 s ... up to an hour, for ever: an outage or a full disk loses no
 // timer. LostRace (a record changed between read and write) is tried again at once. An effect may run several times before it
@@ -67,7 +68,7 @@ struct Fired {
 using TimerEffect = std::function<Async<>(const Fired&, pg::Batch&)>;
 
 struct TimerOptions {
-  std::string holder;                      // this process among its replicas; empty: made up
+  std::string holder;                      // this process among its replicas, the same after a restart; empty: made up
   std::chrono::milliseconds poll{250};     // how often due rows are looked for
   std::chrono::milliseconds lease{30000};  // how long a claimed timer is nobody else's
   int claim_max = 50;                      // rows per shard and claim

@@ -25,9 +25,9 @@ import datetime  # noqa: E402
 FAILPOINTS = ["pg.before_send=kill*2", "pg.after_send=kill*2", "pg.before_reply=kill*2", "events.before_number=kill", "events.after_number=kill",
               "events.after_publish=kill", "events.before_effect=kill", "events.after_effect=kill"]
 SERVICES = ["identity", "contact", "deal_pipeline", "messaging", "scheduler", "analytics", "gateway"]
-# The scheduler first: killed after other storms it has left a date trigger unfired, which is not understood yet (DECISIONS.md).
-VICTIMS = ["scheduler", *(name for name in SERVICES if name != "scheduler"), "postgres", "redis", "flush"]
+VICTIMS = SERVICES + ["postgres", "redis", "flush"]
 KILL_WITHIN_SECONDS = 0.15
+DISARMED_WITHIN_SECONDS = 0.2
 
 # What a tenant's final state is: counted past the services. {t} is the tenant's uuid.
 STATE = {
@@ -102,10 +102,13 @@ class Chaos:
                     self.stack.start(self.victim, wait=False)
 
     def end(self) -> None:
-        self.ending.set()
-        self.thread.join()
+        # Disarmed first, and revived until that has been read: what it was armed with may still kill it.
         if self.victim in SERVICES:
             self.stack.failpoints(self.victim)
+            time.sleep(DISARMED_WITHIN_SECONDS)
+        with self.lock:
+            self.ending.set()
+        self.thread.join()
         if self.victim != "flush" and not self.stack.alive(self.victim):
             self.stack.start(self.victim, wait=False)
         self.stack.wait_ready(["postgres", "redis", *self.stack.services])

@@ -85,13 +85,23 @@ Async<std::shared_ptr<const RuleSet>> RuleBook::Read(const Call& call) {
 
 Async<> RuleBook::Load(Uuid tenant) {
   const Call call = events::OwnCall("scheduler", "rules.Load", tenant, book::kTimeout);
-  CRM_CO_TRY(std::shared_ptr<const RuleSet> set, co_await Read(call));
+  auto set = co_await Read(call);
   std::lock_guard lock(mutex_);
+  if (!set.ok()) {
+    complete_ = false;
+    co_return set.status();
+  }
   auto& kept = sets_[tenant];
   // Of two that load at once the later one's counts.
-  if (kept != nullptr && kept->revision > set->revision) co_return absl::OkStatus();
-  kept = std::move(set);
+  if (kept == nullptr || kept->revision <= (*set)->revision) kept = *std::move(set);
   co_return absl::OkStatus();
+}
+
+Async<std::shared_ptr<const RuleSet>> RuleBook::Holding(Uuid tenant, std::string rule_id) {
+  const auto known = Of(tenant);
+  if (known != nullptr && known->Find(rule_id) != nullptr) co_return known;
+  CRM_CO_TRY(co_await Load(tenant));
+  co_return Of(tenant);
 }
 
 Async<> RuleBook::Refresh() {

@@ -42,14 +42,17 @@ class RuleBook {
   // `db` as the service's handlers, `worker_db` as scheduler_worker; both outlive it.
   RuleBook(pg::Db& db, pg::Db& worker_db) : db_(db), worker_db_(worker_db) {}
 
-  // nullptr for a tenant without rules. Any thread.
+  // nullptr for a tenant without rules, and before they are loaded. Any thread.
   std::shared_ptr<const RuleSet> Of(const Uuid& tenant) const;
+  // The tenant's rules for a timer of `rule_id`, never nullptr. A set without the rule is read again before it is believed:
+  // timers come due before a process that has just begun has loaded anything, and on replicas that do not know it yet.
+  Async<std::shared_ptr<const RuleSet>> Holding(Uuid tenant, std::string rule_id);
   // Whether the dictionary is as of the last seconds: what happens meanwhile must wait otherwise, or rules would miss it.
   bool fresh() const;
 
   // Loads what has changed since the last time.
   Async<> Refresh();
-  // Loads one tenant's rules now: after a change of this process's own.
+  // Loads one tenant's rules now: after a change of this process's own. If it fails, events wait for the next refresh.
   Async<> Load(Uuid tenant);
   // Loads a tenant's rules anew at the next refresh. Any thread.
   void Expire(const Uuid& tenant);

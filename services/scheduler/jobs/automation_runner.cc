@@ -134,8 +134,8 @@ Async<> Runner::Work(const Fired& fired, const Program& program, const v1::RuleR
   scene.call = fired.call;
   scene.call.start = std::max(fired.now, FromTimestamp(before.update_time()) + absl::Microseconds(1));
   scene.call.cause = {before.rule_id(), before.id(), before.depth()};
-  const auto set = book_.Of(fired.call.tenant());
-  if (set != nullptr) scene.call.time_zone = set->time_zone;
+  CRM_CO_TRY(const std::shared_ptr<const RuleSet> set, co_await book_.Holding(fired.call.tenant(), before.rule_id()));
+  scene.call.time_zone = set->time_zone;
   scene.program = &program;
   scene.run_id = before.id();
   pg::Batch effects(scene.call);  // stamps the cause on events
@@ -281,8 +281,8 @@ Async<> Runner::Work(const Fired& fired, const Program& program, const v1::RuleR
 }
 
 Async<> Runner::FireDate(const Fired& fired, pg::Batch& batch) {
-  const auto set = book_.Of(fired.call.tenant());
-  const ProgramPtr program = set == nullptr ? nullptr : set->Find(fired.key);
+  CRM_CO_TRY(const std::shared_ptr<const RuleSet> set, co_await book_.Holding(fired.call.tenant(), fired.key));
+  const ProgramPtr program = set->Find(fired.key);
   if (program == nullptr || !program->rule().trigger().has_date()) co_return absl::OkStatus();
   const auto& date = program->rule().trigger().date();
   Call call = fired.call;
@@ -312,8 +312,8 @@ Async<> Runner::FireDate(const Fired& fired, pg::Batch& batch) {
 }
 
 Async<> Runner::FireSilence(const Fired& fired, pg::Batch& batch) {
-  const auto set = book_.Of(fired.call.tenant());
-  const ProgramPtr program = set == nullptr ? nullptr : set->Find(fired.key);
+  CRM_CO_TRY(const std::shared_ptr<const RuleSet> set, co_await book_.Holding(fired.call.tenant(), fired.key));
+  const ProgramPtr program = set->Find(fired.key);
   if (program == nullptr || !program->rule().trigger().has_silence()) co_return absl::OkStatus();
   Call call = fired.call;
   call.start = fired.now;
@@ -350,8 +350,8 @@ Async<> Runner::FireSilence(const Fired& fired, pg::Batch& batch) {
 
 // The payload: the occasion, and behind it how many records have been gone through and the next page's token.
 Async<> Runner::FireSchedule(const Fired& fired, pg::Batch& batch) {
-  const auto set = book_.Of(fired.call.tenant());
-  const ProgramPtr program = set == nullptr ? nullptr : set->Find(fired.subject);
+  CRM_CO_TRY(const std::shared_ptr<const RuleSet> set, co_await book_.Holding(fired.call.tenant(), fired.subject));
+  const ProgramPtr program = set->Find(fired.subject);
   const auto occasion = Occasion::Of(fired.payload);
   if (program == nullptr || !occasion || !program->rule().trigger().has_schedule()) co_return absl::OkStatus();
   const std::vector<std::string> parts = absl::StrSplit(fired.payload, absl::MaxSplits(' ', 4));
@@ -389,12 +389,8 @@ Async<> Runner::FireSchedule(const Fired& fired, pg::Batch& batch) {
 }
 
 Async<> Runner::FireBackfill(const Fired& fired, pg::Batch& batch) {
-  const auto set = book_.Of(fired.call.tenant());
-  const ProgramPtr program = set == nullptr ? nullptr : set->Find(fired.subject);
-  // Not known yet on this replica, or switched off again: the first comes true within seconds.
-  if (program == nullptr && fired.now - fired.due < absl::Seconds(30)) {
-    co_return absl::UnavailableError("the rule is not loaded yet");
-  }
+  CRM_CO_TRY(const std::shared_ptr<const RuleSet> set, co_await book_.Holding(fired.call.tenant(), fired.subject));
+  const ProgramPtr program = set->Find(fired.subject);
   if (program == nullptr || !program->rule().trigger().has_date()) co_return absl::OkStatus();
   const auto& date = program->rule().trigger().date();
   Call call = fired.call;

@@ -4,7 +4,8 @@ CREATE EXTENSION IF NOT EXISTS btree_gin;
 
 -- Everything that waits for its time. `wake_time` is the due time, or when a claimed or failed timer is next to be looked
 -- at; it is what workers search by. `fence` is raised by each claim and each setting: an effect deletes its row by the fence
--- that it was claimed with, or does not happen.
+-- that it was claimed with, or does not happen. `holder` is who claimed it last, so that a killed one that begins again does
+-- not wait for its own lease.
 CREATE TABLE timer (
   tenant_id   uuid NOT NULL,
   id          uuid NOT NULL,
@@ -18,6 +19,7 @@ CREATE TABLE timer (
   fence       bigint NOT NULL,
   attempts    integer NOT NULL,
   error       text NOT NULL,
+  holder      text NOT NULL DEFAULT '',
   create_time timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (tenant_id, id)
 );
@@ -27,6 +29,7 @@ COMMENT ON TABLE timer IS 'Effects that wait for their time. queue deletable';
 CREATE INDEX timer_wake ON timer ((bucket % 16), wake_time, tenant_id);
 CREATE INDEX timer_subject ON timer (tenant_id, subject);
 CREATE INDEX timer_due ON timer (tenant_id, due_time);
+CREATE INDEX timer_holder ON timer (holder) WHERE holder <> '';
 
 -- Tenants whose clock was moved ahead for a test; empty where people work.
 CREATE TABLE clock (

@@ -1,4 +1,4 @@
--- $1 shards, $2 how many of each shard and of each tenant whose clock is ahead, $3 lease in seconds, $4 kinds. Reads what is due
+-- $1 shards, $2 how many of each shard and of each tenant whose clock is ahead, $3 lease in seconds, $4 kinds, $5 holder. Reads what is due
 -- in the order of timer_wake, and nothing of what waits behind it.
 WITH clocks AS MATERIALIZED (
   SELECT clock_timestamp() AS now
@@ -20,7 +20,7 @@ WITH clocks AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED) AS t
   WHERE c.bucket % 16 = ANY ($1::int[])
 )
-UPDATE timer SET fence = timer.fence + 1, wake_time = mine.now + make_interval(secs => $3::int)
+UPDATE timer SET fence = timer.fence + 1, wake_time = mine.now + make_interval(secs => $3::int), holder = $5
 FROM mine WHERE timer.tenant_id = mine.tenant_id AND timer.id = mine.id
 RETURNING timer.tenant_id, timer.id, timer.kind, timer.subject, timer.key, timer.due_time, timer.payload, timer.fence,
   timer.attempts, mine.now

@@ -1,4 +1,4 @@
 INSERT INTO timer (tenant_id, id, bucket, kind, subject, key, due_time, wake_time, payload, fence, attempts, error)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, 1, 0, '')
 ON CONFLICT (tenant_id, id) DO UPDATE SET due_time = excluded.due_time, wake_time = excluded.due_time,
-  payload = excluded.payload, fence = timer.fence + 1, attempts = 0, error = ''
+  payload = excluded.payload, fence = timer.fence + 1, attempts = 0, error = '', holder = ''

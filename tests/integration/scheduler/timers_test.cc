@@ -192,6 +192,25 @@ TEST_F(TimersTest, AHolderThatIsPausedPastItsLeaseChangesNothing) {
   EXPECT_EQ(Count("timer"), 0);
 }
 
+// Who was killed under way and begins again does not wait for its own lease, and leaves alone what others hold.
+TEST_F(TimersTest, AHolderThatBeginsAgainTakesBackItsOwn) {
+  Set("task_1", Now());
+  Set("task_2", Now());
+  Sql("UPDATE scheduler.timer SET wake_time = now() + interval '1 hour', "
+      "holder = CASE subject WHEN 'task_1' THEN 'host:1' ELSE 'host:2' END");
+  TimerOptions options;
+  options.holder = "host:1";
+  Timers again(*db_, *worker_db_, options);
+  again.On("test", NoteFired);
+  bool ended = false;
+  asio::co_spawn(loop_.executor(), again.Run(), [&](std::exception_ptr, absl::Status) { ended = true; });
+  loop_.Until([&] { return Count("fired") > 0; });
+  again.Stop();
+  loop_.Until([&] { return ended; });
+  EXPECT_EQ(Count("fired WHERE subject = 'task_1'"), 1);
+  EXPECT_EQ(Count("timer WHERE subject = 'task_2' AND wake_time > now() AND holder = 'host:2'"), 1);
+}
+
 // A timer that is moved while its effect is under way fires at its new time instead.
 TEST_F(TimersTest, MovedWhileUnderWay) {
   bool moved = false;
@@ -290,7 +309,7 @@ TEST_F(TimersTest, AClaimReadsWhatIsDueHoweverMuchWaits) {
   batch.Add(sql::kByIndexAlone);
   batch.AddDynamic(std::make_shared<pg::Statement>(
                        pg::Statement{"test.explain", "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) " + sql::kClaimTimers.sql}),
-                   pg::Params().IntArray(shards).Int(200).Int(30).TextArray(kinds));
+                   pg::Params().IntArray(shards).Int(200).Int(30).TextArray(kinds).Text("me"));
   auto rows = loop_.Run(worker_db_->Write(call, std::move(batch)));
   ASSERT_TRUE(rows.ok()) << rows.status();
   std::string plan;

@@ -150,8 +150,8 @@ class RuleTest : public ::testing::Test {
     Restart();
   }
 
-  // All that lives in the process, made anew.
-  void Restart() {
+  // All that lives in the process, made anew. Not `loaded`: as in the first moments of a process.
+  void Restart(bool loaded = true) {
     timers_.reset();
     runner_.reset();
     service_.reset();
@@ -168,6 +168,7 @@ class RuleTest : public ::testing::Test {
     runner_->Register(*timers_);
     ears_ = Ears();
     for (const char* producer : kProducers) automation::HearForRules(ears_, producer, *book_);
+    if (!loaded) return;
     ASSERT_TRUE(loop_.Run(book_->Refresh()).ok());
   }
 

@@ -385,6 +385,25 @@ TEST_F(RuleTest, ADateComesNearAndMoves) {
   EXPECT_THAT(Runs(), SizeIs(2));
 }
 
+TEST_F(RuleTest, WhatComesDueBeforeTheRulesAreLoadedIsNotLost) {
+  const auto deal = NewDeal(offer_);
+  others_.deals[deal.id()].set_expected_close_date(DateText(LocalDay(absl::Now(), ZoneOrUtc("Europe/Berlin")) + 1));
+  Create(
+      "trigger {date {object: 'deal' field: 'expected_close_date' offset {days: 1} hour: 9}} "
+      "actions {notify {text: '{{title}} is late' person {kind: KIND_HEAD}}}");
+  Create("trigger {silence {stage_id: '" + offer_ + "' after {days: 3}}} actions {create_task {title: 'Ask'}}");
+  Create("trigger {schedule {object: 'deal' recurrence: 'FREQ=DAILY;COUNT=1' start_time {seconds: " +
+         std::to_string(absl::ToUnixSeconds(absl::Now() + absl::Hours(30))) +
+         "}}} condition: 'amount > 1' actions {create_task {title: 'Look'}}");
+  ASSERT_TRUE(Deliver(Moved(others_.deals[deal.id()])).ok());
+  Fire();
+  EXPECT_THAT(Runs(), SizeIs(0));
+  Advance(absl::Hours(24 * 4));
+  Restart(false);
+  EXPECT_EQ(loop_.Run(timers_->FireDue()).value_or(0), 3);
+  EXPECT_THAT(Runs(), SizeIs(3));
+}
+
 TEST_F(RuleTest, SilenceEndsWithALetterOrAnotherStage) {
   Create("trigger {silence {stage_id: '" + offer_ +
          "' after {days: 3}}} actions {create_task {title: 'Ask {{contact.display_name}}'}}");
