@@ -6,11 +6,14 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
 
+#include "common/base/listen.h"
+#include "common/base/status.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 
@@ -22,6 +25,7 @@ namespace http = beast::http;
 using Tcp = asio::ip::tcp;
 
 constexpr auto kIdle = std::chrono::seconds(30);
+constexpr auto kPause = std::chrono::milliseconds(100);
 constexpr uint32_t kHeaderBytesMax = 8 << 10;
 
 }  // namespace inspect_internal
@@ -29,17 +33,22 @@ constexpr uint32_t kHeaderBytesMax = 8 << 10;
 namespace ins = inspect_internal;
 
 struct Inspect::Impl : std::enable_shared_from_this<Inspect::Impl> {
-  Impl(InspectOptions o, asio::any_io_executor loop, OffloadPool& p) : options(std::move(o)), acceptor(loop), pool(p) {}
+  Impl(InspectOptions o, asio::any_io_executor l, OffloadPool& p)
+      : options(std::move(o)), loop(std::move(l)), pool(p) {}
 
   static asio::awaitable<void> Accept(std::shared_ptr<Impl> self) {
     for (;;) {
       boost::system::error_code error;
-      auto socket = co_await self->acceptor.async_accept(asio::redirect_error(asio::use_awaitable, error));
+      auto socket = co_await self->acceptor->async_accept(asio::redirect_error(asio::use_awaitable, error));
       if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor) co_return;
-      if (error || self->connections >= kConnectionsMax) continue;  // the socket closes by itself
+      if (error) {  // out of descriptors, most likely: wait for some to be given back
+        asio::steady_timer pause(self->loop, ins::kPause);
+        co_await pause.async_wait(asio::use_awaitable);
+        continue;
+      }
+      if (self->connections >= kConnectionsMax) continue;  // the socket closes by itself
       ++self->connections;
-      asio::co_spawn(self->acceptor.get_executor(), Talk(self, ins::beast::tcp_stream(std::move(socket))),
-                     asio::detached);
+      asio::co_spawn(self->loop, Talk(self, ins::beast::tcp_stream(std::move(socket))), asio::detached);
     }
   }
 
@@ -97,7 +106,8 @@ struct Inspect::Impl : std::enable_shared_from_this<Inspect::Impl> {
   }
 
   const InspectOptions options;
-  ins::Tcp::acceptor acceptor;
+  const asio::any_io_executor loop;
+  std::unique_ptr<ins::Tcp::acceptor> acceptor;
   OffloadPool& pool;
   int connections = 0;  // on the loop
   int port = 0;
@@ -112,22 +122,9 @@ int Inspect::port() const { return impl_->port; }
 
 absl::Status Inspect::Start() {
   auto& impl = *impl_;
-  const std::string where = absl::StrCat(impl.options.listen.host, ":", impl.options.listen.port);
-  boost::system::error_code error;
-  const auto host =
-      asio::ip::make_address(impl.options.listen.host == "localhost" ? "127.0.0.1" : impl.options.listen.host, error);
-  if (error) return absl::FailedPreconditionError(absl::StrCat("cannot serve metrics on ", where, ": no IP address."));
-  const ins::Tcp::endpoint endpoint(host, static_cast<uint16_t>(impl.options.listen.port));
-  impl.acceptor.open(endpoint.protocol(), error);
-  if (!error) impl.acceptor.set_option(asio::socket_base::reuse_address(true), error);
-  if (!error) impl.acceptor.bind(endpoint, error);
-  if (!error) impl.acceptor.listen(16, error);
-  if (error) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("cannot serve metrics on ", where, ": ", error.message(), ". Is another process there?"));
-  }
-  impl.port = impl.acceptor.local_endpoint().port();
-  asio::co_spawn(impl.acceptor.get_executor(), Impl::Accept(impl_), asio::detached);
+  CRM_TRY(impl.acceptor, ListenOn(impl.loop, absl::StrCat(impl.options.listen.host, ":", impl.options.listen.port)));
+  impl.port = impl.acceptor->local_endpoint().port();
+  asio::co_spawn(impl.loop, Impl::Accept(impl_), asio::detached);
   return absl::OkStatus();
 }
 

@@ -17,7 +17,6 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -28,6 +27,7 @@
 #include <thread>
 
 #include "common/base/error.h"
+#include "common/base/listen.h"
 #include "common/base/status.h"
 #include "common/base/time.h"
 #include "common/obs/log.h"
@@ -580,39 +580,11 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   int accepting = 0;
   bool closed = false;
 
-  absl::Status Listen(const std::string& address, std::unique_ptr<wire::tcp::acceptor>& into, int& port);
   static asio::awaitable<void> Accept(std::shared_ptr<Impl> self, wire::tcp::acceptor& acceptor, bool tls);
   void Take(wire::tcp::socket socket, bool tls);
   void Gone(wire::ServerLink* link);
   void Each(void (*tell)(wire::ServerLink&));
 };
-
-absl::Status Server::Impl::Listen(const std::string& address, std::unique_ptr<wire::tcp::acceptor>& into, int& port) {
-  const size_t colon = address.rfind(':');
-  std::string host = address.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
-  if (host == "localhost") host = "127.0.0.1";
-  boost::system::error_code error;
-  int number = -1;
-  const auto ip = asio::ip::make_address(host, error);
-  if (error || colon == std::string::npos || !absl::SimpleAtoi(address.substr(colon + 1), &number) || number < 0 ||
-      number > 65535) {
-    return absl::FailedPreconditionError(absl::StrCat("Cannot listen on ", address, ": it must be IP:port."));
-  }
-  const wire::tcp::endpoint endpoint(ip, static_cast<uint16_t>(number));
-  auto acceptor = std::make_unique<wire::tcp::acceptor>(loops.front());
-  acceptor->open(endpoint.protocol(), error);
-  if (!error) acceptor->set_option(asio::socket_base::reuse_address(true), error);
-  if (!error) acceptor->bind(endpoint, error);
-  if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
-  if (error) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("Cannot listen on ", address, ": ", error.message(), "; is another process there?"));
-  }
-  port = acceptor->local_endpoint(error).port();
-  into = std::move(acceptor);
-  return absl::OkStatus();
-}
 
 asio::awaitable<void> Server::Impl::Accept(std::shared_ptr<Impl> self, wire::tcp::acceptor& acceptor, bool tls) {
   size_t next = 0;
@@ -725,23 +697,25 @@ absl::Status Server::Start() {
   if (options.listen.empty() && options.health_listen.empty()) return absl::OkStatus();
   auto& impl = *impl_;
   if (!options.health_listen.empty()) {
-    CRM_TRY(impl.Listen(options.health_listen, impl.health_acceptor, impl.health_port));
+    CRM_TRY(impl.health_acceptor, ListenOn(impl.loops.front(), options.health_listen));
+    impl.health_port = impl.health_acceptor->local_endpoint().port();
   }
   if (!options.listen.empty()) {
     impl.files =
         std::make_shared<wire::TlsFiles>(options.ca_file, options.cert_file, options.key_file, /*server=*/true);
-    absl::Status listening = impl.Listen(options.listen, impl.acceptor, impl.port);
+    auto listening = ListenOn(impl.loops.front(), options.listen);
     if (listening.ok() && impl.files->Context() == nullptr) {
       listening =
           absl::FailedPreconditionError(absl::StrCat("The TLS files ", options.ca_file, ", ", options.cert_file,
                                                      " and ", options.key_file, " cannot be used: the log says why."));
     }
     if (!listening.ok()) {
-      impl.acceptor.reset();
       impl.health_acceptor.reset();
-      impl.port = impl.health_port = 0;
-      return listening;
+      impl.health_port = 0;
+      return listening.status();
     }
+    impl.acceptor = *std::move(listening);
+    impl.port = impl.acceptor->local_endpoint().port();
   }
   for (auto* acceptor : {impl.acceptor.get(), impl.health_acceptor.get()}) {
     if (acceptor == nullptr) continue;

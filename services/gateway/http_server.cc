@@ -24,6 +24,7 @@
 
 #include "common/base/error.h"
 #include "common/base/id.h"
+#include "common/base/listen.h"
 #include "common/base/status.h"
 
 namespace crm::gateway {
@@ -443,28 +444,7 @@ HttpServer::HttpServer(HttpServerOptions options, std::vector<asio::any_io_execu
 HttpServer::~HttpServer() = default;
 
 absl::Status HttpServer::Listen() {
-  const std::string& listen = shared_->options.listen;
-  size_t colon = listen.rfind(':');
-  if (colon == std::string::npos) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("listen \"", listen, "\": must be address:port, e.g. 127.0.0.1:8080"));
-  }
-  std::string host = listen.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
-  beast::error_code error;
-  auto address = asio::ip::make_address(host, error);
-  if (error) return absl::InvalidArgumentError(absl::StrCat("listen \"", listen, "\": the address is no IP address"));
-  int port = std::atoi(listen.c_str() + colon + 1);
-  if (port < 0 || port > 65535)
-    return absl::InvalidArgumentError(absl::StrCat("listen \"", listen, "\": no such port"));
-  tcp::endpoint endpoint(address, static_cast<uint16_t>(port));
-  auto acceptor = std::make_unique<tcp::acceptor>(shared_->loops[0]);
-  acceptor->open(endpoint.protocol(), error);
-  if (!error) acceptor->set_option(asio::socket_base::reuse_address(true), error);
-  if (!error) acceptor->bind(endpoint, error);
-  if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
-  if (error) return absl::UnavailableError(absl::StrCat("cannot listen on ", listen, ": ", error.message()));
-  shared_->acceptor = std::move(acceptor);
+  CRM_TRY(shared_->acceptor, ListenOn(shared_->loops[0], shared_->options.listen));
   asio::co_spawn(shared_->loops[0], shared_->Accept(), asio::detached);
   return absl::OkStatus();
 }

@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/error.h"
+#include "common/base/hidden.h"
 #include "common/base/id.h"
 #include "common/base/status.h"
 #include "common/events/loop.h"
@@ -36,27 +37,6 @@ constexpr uint64_t kBeyondAll = std::numeric_limits<int64_t>::max();
 // Events written at once: a large write keeps the socket busy, a small one the processor.
 constexpr size_t kWriteEvents = 64;
 constexpr size_t kWriteBytes = 256 << 10;
-
-// Clears every field marked personal (if asked), at any depth, and what cards show beside a record: an event tells of
-// the record, and its reader may not have the right to that.
-void ClearHidden(pb::Message& message, bool personal) {
-  const auto* reflection = message.GetReflection();
-  std::vector<const pb::FieldDescriptor*> fields;
-  reflection->ListFields(message, &fields);
-  for (const auto* field : fields) {
-    const auto& info = field->options().GetExtension(type::v1::field);
-    if ((info.personal() && !personal) || info.projected()) {
-      reflection->ClearField(&message, field);
-    } else if (field->cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE) {
-      if (!field->is_repeated()) {
-        ClearHidden(*reflection->MutableMessage(&message, field), personal);
-      } else {
-        for (int i = 0; i < reflection->FieldSize(message, field); ++i)
-          ClearHidden(*reflection->MutableRepeatedMessage(&message, field, i), personal);
-      }
-    }
-  }
-}
 
 // The payload as JSON; "null" if this gateway's descriptors do not know it.
 std::string PayloadJson(const Api& api, const pb::Any& payload, bool personal) {

@@ -1,7 +1,6 @@
 #include "services/messaging/lmtp.h"
 
 #include <absl/strings/match.h>
-#include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
 #include <openssl/sha.h>
 
@@ -20,6 +19,7 @@
 #include <set>
 
 #include "common/base/failpoint.h"
+#include "common/base/listen.h"
 #include "common/base/status.h"
 #include "common/obs/log.h"
 #include "services/messaging/rules/lmtp.h"
@@ -315,25 +315,7 @@ LmtpServer::LmtpServer(Messaging& app, LmtpOptions options, std::vector<asio::an
 LmtpServer::~LmtpServer() = default;
 
 absl::Status LmtpServer::Listen() {
-  const std::string& listen = shared_->options.listen;
-  const size_t colon = listen.rfind(':');
-  int port = 0;
-  boost::system::error_code error;
-  std::string host = listen.substr(0, colon == std::string::npos ? 0 : colon);
-  if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
-  const auto address = asio::ip::make_address(host, error);
-  if (colon == std::string::npos || error || !absl::SimpleAtoi(listen.substr(colon + 1), &port) || port < 0 ||
-      port > 65535)
-    return absl::FailedPreconditionError(
-        absl::StrCat("messaging.lmtp_listen is \"", listen, "\" but must be an address with a port"));
-  const lmtp_server::tcp::endpoint endpoint(address, static_cast<uint16_t>(port));
-  auto acceptor = std::make_unique<lmtp_server::tcp::acceptor>(shared_->loops[0]);
-  acceptor->open(endpoint.protocol(), error);
-  if (!error) acceptor->set_option(asio::socket_base::reuse_address(true), error);
-  if (!error) acceptor->bind(endpoint, error);
-  if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
-  if (error) return absl::UnavailableError(absl::StrCat("cannot listen on ", listen, ": ", error.message()));
-  shared_->acceptor = std::move(acceptor);
+  CRM_TRY(shared_->acceptor, ListenOn(shared_->loops[0], shared_->options.listen));
   asio::co_spawn(shared_->loops[0], shared_->Accept(), asio::detached);
   return absl::OkStatus();
 }

@@ -18,10 +18,10 @@
 #include <optional>
 
 #include "common/base/error.h"
+#include "common/base/hidden.h"
 #include "common/base/status.h"
 #include "common/base/text.h"
 #include "common/json/json.h"
-#include "crm/type/v1/options.pb.h"
 #include "services/messaging/webhooks.h"
 
 namespace crm::messaging {
@@ -51,24 +51,6 @@ std::string Part(CURLU* url, CURLUPart part, unsigned flags = 0) {
   if (curl_url_get(url, part, &text, flags) == CURLUE_OK && text != nullptr) out = text;
   curl_free(text);
   return out;
-}
-
-// Leaves out what the webhook is not to tell: fields marked personal, and what cards show beside a record.
-void ClearHidden(pb::Message& message, bool personal) {
-  const auto* reflection = message.GetReflection();
-  std::vector<const pb::FieldDescriptor*> fields;
-  reflection->ListFields(message, &fields);
-  for (const auto* field : fields) {
-    const auto& info = field->options().GetExtension(type::v1::field);
-    if ((info.personal() && !personal) || info.projected()) {
-      reflection->ClearField(&message, field);
-    } else if (field->cpp_type() == pb::FieldDescriptor::CPPTYPE_MESSAGE && !field->is_map()) {
-      for (int i = 0; field->is_repeated() && i < reflection->FieldSize(message, field); ++i) {
-        ClearHidden(*reflection->MutableRepeatedMessage(&message, field, i), personal);
-      }
-      if (!field->is_repeated()) ClearHidden(*reflection->MutableMessage(&message, field), personal);
-    }
-  }
 }
 
 size_t Collect(char* data, size_t size, size_t count, void* out) {
@@ -152,7 +134,7 @@ absl::StatusOr<std::string> WebhookBody(const events::v1::Event& event, bool per
   if (type != nullptr) {
     std::unique_ptr<wp::pb::Message> message(wp::pb::MessageFactory::generated_factory()->GetPrototype(type)->New());
     if (!message->ParseFromString(event.payload().value())) return absl::DataLossError("an event cannot be read");
-    wp::ClearHidden(*message, personal_data);
+    ClearHidden(*message, personal_data);
     CRM_TRY(data, json::Writer::Generated().Write(type, message->SerializeAsString()));
   }
   std::string body = "{\"type\":";
