@@ -86,6 +86,23 @@ TEST(TextTest, SearchKeys) {
   }
 }
 
+// Words of Cyrillic alone take a short way, by a table of letters; beside a letter of another script they take ICU's.
+TEST(TextTest, CyrillicLettersMeanTheSameAloneAndInEveryCompany) {
+  const std::string hebrew = "ש", beside = " " + LatinKey(hebrew);
+  std::vector<std::string> letters;
+  for (int c = 0x430; c <= 0x45F; ++c) {
+    letters.push_back({static_cast<char>(0xC0 | (c >> 6)), static_cast<char>(0x80 | (c & 0x3F))});
+  }
+  for (const std::string& first : letters) {
+    for (const std::string& second : letters) {
+      for (const std::string& word : {first + second, "а" + first + second + "т", first + "-" + second + " x"}) {
+        const std::string key = LatinKey(word);
+        ASSERT_EQ(LatinKey(word + " " + hebrew), key.empty() ? beside.substr(1) : key + beside) << word;
+      }
+    }
+  }
+}
+
 TEST(TextTest, LatinKeysMeetAcrossScriptsAndRomanisations) {
   for (const auto& same : std::vector<std::vector<const char*>>{
            {"Щёкин", "Shchyokin", "Schekin", "ЩЕКИН"},
