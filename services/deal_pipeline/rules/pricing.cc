@@ -29,13 +29,22 @@ absl::Status Price(v1::Deal& deal, const std::map<std::string, v1::Product>& pro
     if (line.unit_price().currency_code().empty()) line.mutable_unit_price()->set_currency_code(default_currency);
     if (line.quantity().empty()) line.set_quantity("1");
     CRM_TRY(Decimal quantity, Decimal::Parse(line.quantity()));
-    CRM_TRY(AmountOf(line.unit_price(), at + ".unit_price.amount").status());
-    CRM_TRY(type::v1::Money gross, Multiply(line.unit_price(), quantity));
+    CRM_TRY(const Decimal price, AmountOf(line.unit_price(), at + ".unit_price"));
     Decimal percent;
     if (!line.discount_percent().empty()) {
       CRM_TRY(percent, Decimal::Parse(line.discount_percent()));
     }
-    CRM_TRY(*line.mutable_total(), Discount(gross, percent));
+    if (percent < Decimal(0) || percent > Decimal(100)) {
+      return FieldError(at + ".discount_percent", absl::StrCat("is ", percent.ToString(), "; give 0 to 100"));
+    }
+    // Exact until here, so that the sixth digit is rounded once and not after every step.
+    const Decimal total = price * quantity * (Decimal(100) - percent) * Decimal(1, 2);
+    auto money = MakeMoney(total, line.unit_price().currency_code());
+    if (!money.ok()) {
+      return FieldError(at + ".quantity",
+                        "times the price is more than an amount can hold: 15 digits before the point");
+    }
+    *line.mutable_total() = *std::move(money);
     auto together = Add(sum, line.total());
     if (!together.ok()) {
       return FieldError(at + ".unit_price.currency_code",
@@ -51,7 +60,7 @@ absl::Status Price(v1::Deal& deal, const std::map<std::string, v1::Product>& pro
       deal.clear_amount();
     } else {
       if (deal.amount().currency_code().empty()) deal.mutable_amount()->set_currency_code(default_currency);
-      CRM_TRY(Decimal amount, AmountOf(deal.amount(), "deal.amount.amount"));
+      CRM_TRY(Decimal amount, AmountOf(deal.amount(), "deal.amount"));
       if (amount.sign() < 0) return FieldError("deal.amount.amount", "is negative; a deal is worth nothing or more");
       CRM_TRY(*deal.mutable_amount(), MakeMoney(amount, deal.amount().currency_code()));
     }

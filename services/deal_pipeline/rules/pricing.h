@@ -1,4 +1,5 @@
-// What a deal's lines come to. Pure and exact: nothing is rounded here, documents and reports round.
+// What a deal's lines come to. Pure, and exact to the six digits that an amount keeps: each line's total is rounded there
+// once (half-even); to whole cents documents and reports round.
 #pragma once
 
 #include <absl/status/status.h>

@@ -82,6 +82,45 @@ TEST(Price, EqualsExactRationals) {
   }
 }
 
+// With as many digits as the proto lets in: each total is the exact one, rounded half-even once to six digits, and the
+// amount is the sum of what the lines show.
+TEST(Price, RoundsExactRationalsOnce) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE(::testing::Message() << "seed " << seed);
+  std::mt19937_64 dice(seed);
+  using Int = boost::multiprecision::cpp_int;
+  using Rational = boost::multiprecision::cpp_rational;
+  const auto rational = [](const std::string& text) {
+    const Decimal decimal = *Decimal::Parse(text);
+    return Rational(decimal.units(), boost::multiprecision::pow(Int(10), static_cast<unsigned>(decimal.scale())));
+  };
+  const auto number = [&](uint64_t whole_max, unsigned digits_max) {
+    std::string text = std::to_string(dice() % whole_max);
+    const unsigned digits = dice() % (digits_max + 1);
+    if (digits > 0) text += '.';
+    for (unsigned i = 0; i < digits; ++i) text += static_cast<char>('0' + (dice() % 3 == 0 ? 5 : dice() % 10));
+    return text;
+  };
+  for (int round = 0; round < 2000; ++round) {
+    v1::Deal deal;
+    for (size_t i = 0; i <= dice() % 4; ++i) {
+      *deal.add_lines() = Line(number(1000, 6), number(100'000, 6), number(100, 4));
+    }
+    ASSERT_TRUE(Price(deal, {}, "USD").ok()) << deal.DebugString();
+    Rational sum = 0;
+    for (const auto& line : deal.lines()) {
+      const Rational exact = rational(line.quantity()) * rational(line.unit_price().amount()) *
+                             (100 - rational(line.discount_percent())) / 100 * 1'000'000;
+      Int whole = numerator(exact) / denominator(exact);
+      const Rational rest = exact - Rational(whole);
+      if (rest > Rational(1, 2) || (rest == Rational(1, 2) && whole % 2 != 0)) ++whole;
+      ASSERT_EQ(rational(line.total().amount()), Rational(whole, 1'000'000)) << line.DebugString();
+      sum += rational(line.total().amount());
+    }
+    ASSERT_EQ(rational(deal.amount().amount()), sum) << deal.DebugString();
+  }
+}
+
 TEST(Price, TakesNameAndPriceFromTheProduct) {
   v1::Product product;
   product.set_id("product_1");
@@ -112,6 +151,9 @@ TEST(Price, NamesTheLineThatIsWrong) {
   EXPECT_EQ(field({free}), "deal.lines[0].unit_price");
   EXPECT_EQ(field({Line("1", "1.00", "", "USD"), Line("1", "1.00", "", "EUR")}),
             "deal.lines[1].unit_price.currency_code");
+  EXPECT_EQ(field({Line("1", "1,00", "")}), "deal.lines[0].unit_price.amount");
+  EXPECT_EQ(field({Line("1", "1.00", "100.1")}), "deal.lines[0].discount_percent");
+  EXPECT_EQ(field({Line("999999999999", "999999999999999", "")}), "deal.lines[0].quantity");
 }
 
 TEST(Price, RefusesANegativeAmountAndCompletesTheCurrency) {
