@@ -37,10 +37,17 @@ struct Action {
   std::chrono::milliseconds delay{0};
   int64_t only_hit = 0;  // 0: each
   int64_t hits = 0;
+  std::string only_of;  // empty: whatever it is for
 };
 
 absl::StatusOr<Action> ParseAction(absl::string_view text) {
   Action action;
+  const size_t at = text.find('@');
+  if (at != absl::string_view::npos) {
+    action.only_of = std::string(text.substr(at + 1));
+    if (action.only_of.empty()) return absl::InvalidArgumentError("after @ must follow whom it is for");
+    text = text.substr(0, at);
+  }
   const size_t star = text.find('*');
   if (star != absl::string_view::npos) {
     if (!absl::SimpleAtoi(text.substr(star + 1), &action.only_hit) || action.only_hit < 1) {
@@ -143,7 +150,7 @@ Registration::Registration(const char* name) {
   state.hits.emplace(name, 0);
 }
 
-absl::Status Hit(const char* name) {
+absl::Status Hit(const char* name, absl::string_view of) {
   auto& state = TheState();
   std::optional<Action> action;
   {
@@ -166,6 +173,7 @@ absl::Status Hit(const char* name) {
     }
     auto it = state.actions.find(name);
     if (it == state.actions.end()) return absl::OkStatus();
+    if (!it->second.only_of.empty() && it->second.only_of != of) return absl::OkStatus();
     ++it->second.hits;
     if (it->second.only_hit == 0 || it->second.only_hit == it->second.hits) action = it->second;
   }

@@ -1,6 +1,7 @@
 // Named places where a test can break the process. Compiled in where CRM_FAILPOINTS is defined; nothing otherwise.
 //
 //   CRM_FAILPOINT("pg.before_commit");                     may kill the process or wait
+//   CRM_FAILPOINT_OF("pg.before_commit", call.method);     ... also for only some of what passes here
 //   CRM_FAILPOINT_RETURN("relay.publish");                 may also return UNAVAILABLE from a function
 //   CRM_FAILPOINT_CO_RETURN("pg.before_commit");           ... from a coroutine
 //
@@ -10,6 +11,7 @@
 //   relay.publish=error            the RETURN forms return UNAVAILABLE; the plain form ignores it
 //   pg.before_commit=delay:250     waits 250 ms (blocks the thread: that is the fault)
 //   pg.before_commit=kill*3        only the third hit in this process since the line was read
+//   pg.before_commit=kill*3@crm.contact.v1.ContactService.CreateContact     ... of those on behalf of this rpc
 //
 // Write it aside and rename it, so that nobody reads half of it. It is looked at again at most every 50 ms and read
 // when it has changed; hits are counted anew then. A process that is started again reads it again: take a kill out
@@ -18,6 +20,7 @@
 #pragma once
 
 #include <absl/status/status.h>
+#include <absl/strings/string_view.h>
 
 #include <atomic>
 #include <cstdint>
@@ -36,7 +39,7 @@ std::map<std::string, int64_t> Hits();
 
 namespace internal {
 extern std::atomic<bool> watched;  // a file is named
-absl::Status Hit(const char* name);
+absl::Status Hit(const char* name, absl::string_view of);
 struct Registration {
   explicit Registration(const char* name);
 };
@@ -45,21 +48,23 @@ struct Registration {
 }  // namespace crm::failpoint
 
 #ifdef CRM_FAILPOINTS
-#define CRM_FAILPOINT_STATUS_(name)                                                      \
-  ([]() -> ::absl::Status {                                                              \
+#define CRM_FAILPOINT_STATUS_(name, of)                                                  \
+  ([&]() -> ::absl::Status {                                                             \
     static const ::crm::failpoint::internal::Registration registration(name);            \
     if (!::crm::failpoint::internal::watched.load(std::memory_order_relaxed)) return {}; \
-    return ::crm::failpoint::internal::Hit(name);                                        \
+    return ::crm::failpoint::internal::Hit(name, of);                                    \
   }())
-#define CRM_FAILPOINT(name) CRM_FAILPOINT_STATUS_(name).IgnoreError()
-#define CRM_FAILPOINT_RETURN_(ret, name)                      \
-  do {                                                        \
-    auto crm_failpoint_status = CRM_FAILPOINT_STATUS_(name);  \
-    if (!crm_failpoint_status.ok()) ret crm_failpoint_status; \
+#define CRM_FAILPOINT_OF(name, of) CRM_FAILPOINT_STATUS_(name, of).IgnoreError()
+#define CRM_FAILPOINT_RETURN_(ret, name, of)                     \
+  do {                                                           \
+    auto crm_failpoint_status = CRM_FAILPOINT_STATUS_(name, of); \
+    if (!crm_failpoint_status.ok()) ret crm_failpoint_status;    \
   } while (false)
 #else
-#define CRM_FAILPOINT(name) static_cast<void>(0)
-#define CRM_FAILPOINT_RETURN_(ret, name) static_cast<void>(0)
+#define CRM_FAILPOINT_OF(name, of) static_cast<void>(0)
+#define CRM_FAILPOINT_RETURN_(ret, name, of) static_cast<void>(0)
 #endif
-#define CRM_FAILPOINT_RETURN(name) CRM_FAILPOINT_RETURN_(return, name)
-#define CRM_FAILPOINT_CO_RETURN(name) CRM_FAILPOINT_RETURN_(co_return, name)
+#define CRM_FAILPOINT(name) CRM_FAILPOINT_OF(name, "")
+#define CRM_FAILPOINT_RETURN(name) CRM_FAILPOINT_RETURN_(return, name, "")
+#define CRM_FAILPOINT_CO_RETURN(name) CRM_FAILPOINT_RETURN_(co_return, name, "")
+#define CRM_FAILPOINT_CO_RETURN_OF(name, of) CRM_FAILPOINT_RETURN_(co_return, name, of)

@@ -397,7 +397,7 @@ bool Connection::SendItem(const Batch::Item& item, InFlight& entry) {
 }
 
 void Connection::Send(const FlightPtr& flight) {
-  CRM_FAILPOINT("pg.before_send");
+  CRM_FAILPOINT_OF("pg.before_send", flight->method);
   InFlight& entry = in_flight_.emplace_back();
   entry.flight = flight;
   entry.items = static_cast<int>(flight->items.size());
@@ -415,7 +415,7 @@ void Connection::Send(const FlightPtr& flight) {
   for (const Batch::Item& item : flight->items) sent = sent && SendItem(item, entry);
   sent = sent && PQpipelineSync(conn_) == 1;
   if (!sent) return Lost(link::Words(PQerrorMessage(conn_)));
-  CRM_FAILPOINT("pg.after_send");
+  CRM_FAILPOINT_OF("pg.after_send", flight->method);
   Flush();
 }
 

@@ -57,6 +57,9 @@ struct Flight {
   bool exclusive = false;    // asks for a connection of its own instead of sending anything
   std::chrono::milliseconds statement_timeout{0};  // 0: what is left until the deadline
   SteadyTime deadline = SteadyTime::max();
+#ifdef CRM_FAILPOINTS
+  std::string method;  // on whose behalf
+#endif
 
   // What has become of it.
   Outcome outcome = Outcome::kPending;

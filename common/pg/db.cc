@@ -37,6 +37,9 @@ FlightPtr NewFlight(const Call& call, std::vector<Batch::Item> items) {
   flight->items = std::move(items);
   if (!call.tenant().IsNil()) flight->tenant = call.tenant().ToString();
   flight->deadline = call.deadline;
+#ifdef CRM_FAILPOINTS
+  flight->method = call.method;
+#endif
   return flight;
 }
 
@@ -171,7 +174,7 @@ Async<std::vector<Rows>> Db::Write(const Call& call, Batch batch) {
     co_await pool.Run(flight);
     if (flight->outcome == store::Outcome::kDone) {
       impl_->Emitted(call, batch.emits());
-      CRM_FAILPOINT_CO_RETURN("pg.before_reply");
+      CRM_FAILPOINT_CO_RETURN_OF("pg.before_reply", call.method);
       co_return std::move(flight->rows);
     }
     if (!store::Again(*flight, false, attempt, store::kOnceAttempts)) co_return store::Answer(call, *flight);
@@ -204,7 +207,7 @@ Async<std::optional<std::string>> Db::OnceKept(const Call& call, Batch batch, st
     co_await pool.Run(flight);
     if (flight->outcome == store::Outcome::kDone) {
       impl_->Emitted(call, batch.emits());
-      CRM_FAILPOINT_CO_RETURN("pg.before_reply");
+      CRM_FAILPOINT_CO_RETURN_OF("pg.before_reply", call.method);
       co_return std::nullopt;
     }
     if (flight->outcome == store::Outcome::kFailed && flight->error.constraint == kIdempotencyConstraint &&
@@ -352,7 +355,7 @@ Async<> Db::Transact(const Call& call, std::function<Async<>(Transaction&)> body
     co_return Error(absl::StatusCode::kInternal, Reason::ERROR_REASON_INTERNAL,
                     "the transaction was undone; quote the request id when you report it");
   }
-  CRM_FAILPOINT_CO_RETURN("pg.before_reply");
+  CRM_FAILPOINT_CO_RETURN_OF("pg.before_reply", call.method);
   co_return absl::OkStatus();
 }
 

@@ -66,6 +66,18 @@ TEST_F(FailpointTest, OnlyTheNthHit) {
   EXPECT_TRUE(Commit().ok());
 }
 
+TEST_F(FailpointTest, OnlyOnBehalfOfOne) {
+  Arm("test.of=error*2@crm.v1.Create\n");
+  auto hit = [](const std::string& of) -> absl::Status {
+    CRM_FAILPOINT_RETURN_(return, "test.of", of);
+    return absl::OkStatus();
+  };
+  EXPECT_TRUE(hit("crm.v1.Create").ok());
+  EXPECT_TRUE(hit("crm.v1.Delete").ok());
+  EXPECT_FALSE(hit("crm.v1.Create").ok());
+  EXPECT_TRUE(hit("crm.v1.Create").ok());
+}
+
 TEST_F(FailpointTest, Delays) {
   Arm("test.before_commit=delay:60*1\n");
   const auto start = steady_clock::now();
@@ -105,8 +117,8 @@ TEST_F(FailpointTest, CountsWhatWasReached) {
 }
 
 TEST_F(FailpointTest, ABadLineIsNamed) {
-  for (const char* line :
-       {"test.commit", "test.commit=explode", "=kill", "a=delay", "a=delay:-1", "a=kill*0", "a=kill*x", "a=delay:x"}) {
+  for (const char* line : {"test.commit", "test.commit=explode", "=kill", "a=delay", "a=delay:-1", "a=kill*0",
+                           "a=kill*x", "a=delay:x", "a=kill@"}) {
     Write(std::string("# one\n") + line + "\n");
     EXPECT_THAT(std::string(failpoint::UseFile(path_).message()), HasSubstr("line 2")) << line;
   }
