@@ -132,6 +132,9 @@ class Process final : public Runtime {
   Async<bool> KeptReply(const Call& call, google::protobuf::Message& reply) {
     CRM_CO_TRY(const auto bytes, co_await db_->KeptReply(call));
     if (!bytes || !reply.ParseFromString(*bytes)) co_return false;
+    for (const pg::RecordTable* table : tables_) {
+      if (table->descriptor() == reply.GetDescriptor()) pg::FillAccess(call, *table, reply);
+    }
     pg::Mask(call, reply);
     co_return true;
   }
