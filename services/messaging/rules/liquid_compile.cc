@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "common/base/status.h"
 #include "services/messaging/rules/liquid.h"
@@ -13,10 +14,11 @@
 namespace crm::messaging {
 namespace liquid {
 
-// Where in an HTML text the reader stands, as a browser would see it.
+// Where in an HTML text the reader stands, as a browser would see it (html.spec.whatwg.org, 13.2.5). Where it is in doubt,
+// it stands where no value may.
 class HtmlState {
  public:
-  enum class In { kText, kTag, kBeforeValue, kDouble, kSingle, kUnquoted, kComment, kRaw };
+  enum class In { kText, kTag, kBeforeValue, kDouble, kSingle, kUnquoted, kComment, kBogusComment, kRaw, kLost };
 
   void Read(absl::string_view text) {
     for (size_t i = 0; i < text.size(); ++i) Step(text[i], text.substr(i));
@@ -27,13 +29,15 @@ class HtmlState {
     if (in_ == In::kDouble || in_ == In::kSingle) {
       if (absl::StartsWith(attribute_, "on") || attribute_ == "style" || attribute_ == "srcdoc")
         return absl::InvalidArgumentError(absl::StrCat("a value cannot stand in the attribute ", attribute_));
-      const bool link =
-          attribute_ == "href" || attribute_ == "src" || attribute_ == "action" || attribute_ == "background";
-      if (link && absl::StripAsciiWhitespace(value_).empty()) return Place::kLinkStart;
+      static const std::set<absl::string_view> kLinks = {"href",       "src",  "action", "background",
+                                                         "formaction", "data", "poster", "xlink:href"};
+      if (kLinks.count(attribute_) > 0 && absl::StripAsciiWhitespace(value_).empty()) return Place::kLinkStart;
       return Place::kAttribute;
     }
-    if (in_ == In::kRaw) return absl::InvalidArgumentError(absl::StrCat("a value cannot stand inside <", tag_, ">"));
-    if (in_ == In::kComment) return absl::InvalidArgumentError("a value cannot stand inside an HTML comment");
+    if (in_ == In::kRaw || in_ == In::kLost)
+      return absl::InvalidArgumentError(absl::StrCat("a value cannot stand inside <", tag_, ">"));
+    if (in_ == In::kComment || in_ == In::kBogusComment)
+      return absl::InvalidArgumentError("a value cannot stand inside an HTML comment");
     return absl::InvalidArgumentError("a value inside a tag must stand in an attribute's quotes: title=\"{{ ... }}\"");
   }
   bool Same(const HtmlState& other) const {
@@ -41,78 +45,130 @@ class HtmlState {
     return in_ == other.in_ && (in_ == In::kText || tag_ == other.tag_) && (!value || attribute_ == other.attribute_);
   }
 
+  // Inside of an attribute's name: what follows may go on with it.
+  bool MidName() const { return in_ == In::kTag && !naming_tag_ && !fresh_; }
+  // The name that goes on here is not known: no value may be its.
+  void Doubt() {
+    attribute_ = "on";
+    fresh_ = false;
+  }
+
  private:
+  static bool IsSpace(char c) { return absl::ascii_isspace(static_cast<unsigned char>(c)); }
+
   void Step(char c, absl::string_view rest) {
-    const char lower = absl::ascii_tolower(static_cast<unsigned char>(c));
     switch (in_) {
       case In::kText:
-        if (absl::StartsWith(rest, "<!--")) {
-          in_ = In::kComment;
-        } else if (c == '<' && (rest.size() == 1 || absl::ascii_isalpha(static_cast<unsigned char>(rest[1])) ||
-                                rest[1] == '/' || rest[1] == '!')) {
-          in_ = In::kTag;
-          tag_.clear();
-          attribute_.clear();
-          naming_tag_ = true;
-        }
+        if (c == '<') Open(rest);
         break;
       case In::kComment:
         if (c == '>' && ended_ >= 2) in_ = In::kText;
         ended_ = c == '-' ? ended_ + 1 : 0;
         break;
+      case In::kBogusComment:
+        if (c == '>') in_ = In::kText;
+        break;
       case In::kRaw:
-        if (absl::StartsWithIgnoreCase(rest, absl::StrCat("</", tag_))) {
-          in_ = In::kTag;
-          tag_ = "/";
-          naming_tag_ = false;
-        }
+        if (c == '<') InRaw(rest);
+        break;
+      case In::kLost:
         break;
       case In::kTag:
-        if (c == '>') {
-          in_ = tag_ == "script" || tag_ == "style" || tag_ == "title" || tag_ == "textarea" ? In::kRaw : In::kText;
-        } else if (naming_tag_ && !absl::ascii_isspace(static_cast<unsigned char>(c))) {
-          tag_ += lower;
-          if (tag_.size() == 1 && tag_[0] == '<') tag_.clear();
-        } else if (absl::ascii_isspace(static_cast<unsigned char>(c)) || c == '/') {
-          naming_tag_ = false;
-          fresh_ = true;
-        } else if (c == '=') {
-          in_ = In::kBeforeValue;
-          value_.clear();
-        } else {
-          if (fresh_) attribute_.clear();
-          fresh_ = false;
-          attribute_ += lower;
-        }
+        InTag(c);
         break;
       case In::kBeforeValue:
+        value_.clear();
         if (c == '"') {
           in_ = In::kDouble;
         } else if (c == '\'') {
           in_ = In::kSingle;
         } else if (c == '>') {
-          in_ = In::kText;
-        } else if (!absl::ascii_isspace(static_cast<unsigned char>(c))) {
+          EndTag();
+        } else if (!IsSpace(c)) {
           in_ = In::kUnquoted;
         }
         break;
       case In::kDouble:
       case In::kSingle:
         if (c == (in_ == In::kDouble ? '"' : '\'')) {
-          in_ = In::kTag;
-          fresh_ = true;
+          EndValue();
         } else {
           value_ += c;
         }
         break;
       case In::kUnquoted:
-        if (c == '>') in_ = In::kText;
-        if (absl::ascii_isspace(static_cast<unsigned char>(c))) {
-          in_ = In::kTag;
-          fresh_ = true;
+        if (c == '>') {
+          EndTag();
+        } else if (IsSpace(c)) {
+          EndValue();
         }
         break;
     }
+  }
+
+  // `rest` begins with "<".
+  void Open(absl::string_view rest) {
+    const size_t slash = rest.size() > 1 && rest[1] == '/' ? 1 : 0;
+    const char first = rest.size() > 1 + slash ? rest[1 + slash] : 'a';  // a tag, for all that is known here
+    tag_.clear();
+    attribute_.clear();
+    if (absl::StartsWith(rest, "<!--")) {
+      in_ = In::kComment;
+      ended_ = 0;
+    } else if (absl::StartsWith(rest, "<![CDATA[")) {
+      in_ = In::kLost;  // a comment in HTML, and none in SVG
+      tag_ = "![CDATA[";
+    } else if (absl::ascii_isalpha(static_cast<unsigned char>(first))) {
+      in_ = In::kTag;
+      naming_tag_ = true;
+    } else if (slash == 1 || first == '!' || first == '?') {
+      in_ = In::kBogusComment;
+    }
+  }
+
+  // `rest` begins with "<", inside of an element whose content is no HTML.
+  void InRaw(absl::string_view rest) {
+    const std::string end = absl::StrCat("</", tag_);
+    if (tag_ == "script" && absl::StartsWith(rest, "<!--")) {
+      in_ = In::kLost;  // where such a script ends only a browser can tell
+    } else if (absl::StartsWithIgnoreCase(rest, end) && rest.size() > end.size() &&
+               (IsSpace(rest[end.size()]) || rest[end.size()] == '/' || rest[end.size()] == '>')) {
+      in_ = In::kTag;
+      tag_.clear();
+      attribute_.clear();
+      naming_tag_ = true;
+    }
+  }
+
+  void InTag(char c) {
+    const char lower = absl::ascii_tolower(static_cast<unsigned char>(c));
+    if (c == '>') {
+      EndTag();
+    } else if (IsSpace(c) || (c == '/' && !(naming_tag_ && tag_.empty()))) {
+      naming_tag_ = false;
+      fresh_ = true;
+      if (c == '/') attribute_.clear();
+    } else if (naming_tag_) {
+      tag_ += lower;
+    } else if (c == '=' && !attribute_.empty()) {
+      in_ = In::kBeforeValue;
+    } else {
+      if (fresh_) attribute_.clear();
+      fresh_ = false;
+      attribute_ += lower;  // a "=" that follows no name begins one
+    }
+  }
+
+  void EndValue() {
+    in_ = In::kTag;
+    attribute_.clear();
+    fresh_ = true;
+  }
+
+  void EndTag() {
+    static const std::set<absl::string_view> kRaw = {"script", "style",   "title",    "textarea", "xmp",
+                                                     "iframe", "noembed", "noframes", "noscript"};
+    in_ = tag_ == "plaintext" ? In::kLost : kRaw.count(tag_) > 0 ? In::kRaw : In::kText;
   }
 
   In in_ = In::kText;
@@ -317,7 +373,7 @@ class Compiler {
     const HtmlState before = html_;
     const size_t begun = tag_at_;
     words.Take();
-    bool otherwise = false;
+    bool otherwise = false, doubt = false;
     Words current = words;
     for (;;) {
       Node::List* list = &node->otherwise;
@@ -335,12 +391,14 @@ class Compiler {
           depth + 1);
       if (!end.ok()) return end.status();
       if (mode_ == LiquidMode::kHtml && !html_.Same(before)) return Unbalanced(begun, "if");
+      doubt = doubt || html_.MidName();
       current = Words(*end);
       const std::string word = current.Take();
       if (word == "endif") break;
       otherwise = word == "else";
     }
     html_ = before;  // no branch may have been taken
+    if (doubt) html_.Doubt();
     out.push_back(std::move(node));
     return absl::OkStatus();
   }
@@ -376,13 +434,16 @@ class Compiler {
     scope_.members = kept;
     locals_.pop_back();
     if (mode_ == LiquidMode::kHtml && !html_.Same(before)) return Unbalanced(begun, "for");
+    bool doubt = html_.MidName();
     if (Words(*end).Take() == "else") {
       html_ = before;
       end = Block(node->otherwise, {"endfor"}, depth + 1);
       if (!end.ok()) return end.status();
       if (mode_ == LiquidMode::kHtml && !html_.Same(before)) return Unbalanced(begun, "for");
+      doubt = doubt || html_.MidName();
     }
     html_ = before;
+    if (doubt) html_.Doubt();
     out.push_back(std::move(node));
     return absl::OkStatus();
   }

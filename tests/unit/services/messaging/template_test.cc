@@ -116,11 +116,25 @@ TEST(Liquid, RefusesValuesWhereScriptsAndTagsAreWritten) {
   for (const char* text :
        {"<script>var a = \"{{ deal.title }}\"</script>", "<style>p { color: {{ deal.title }} }</style>",
         "<p title={{ deal.title }}>", "<p onclick=\"{{ deal.title }}\">x</p>", "<p style=\"{{ deal.title }}\">x</p>",
-        "<{{ deal.title }}>", "<!-- {{ deal.title }} -->", "<p {{ deal.title }}>"}) {
+        "<{{ deal.title }}>", "<!-- {{ deal.title }} -->", "<p {{ deal.title }}>",
+        // As browsers read tags, whatever their authors meant.
+        "<script/>{{ deal.title }}</script>", "<script type=module>{{ deal.title }}</script>",
+        "<script async=>{{ deal.title }}</script>", "<SCRIPT\n>{{ deal.title }}</SCRIPT>",
+        "<script></scriptx>{{ deal.title }}</script>", "<script><!--<script></script>{{ deal.title }}--></script>",
+        "<!x =\"><script>{{ deal.title }}\">", "<xmp><a title=\"</xmp><script>{{ deal.title }}\">",
+        "<a =\"><script>\" title=\"{{ deal.title }}\">", "<svg><![CDATA[<a title=\"]]><script>{{ deal.title }}\">",
+        "<p {% if deal.title %}on{% endif %}click=\"{{ deal.title }}\">",
+        "<p o{% for t in contact.tags %}n{% endfor %}click=\"{{ deal.title }}\">"}) {
     EXPECT_TRUE(Rendered(text, LiquidMode::kHtml).rfind("ERROR", 0) == 0) << text;
   }
   EXPECT_TRUE(Rendered("{% if deal.title %}<p title=\"{% endif %}\">", LiquidMode::kHtml).rfind("ERROR", 0) == 0);
   EXPECT_EQ(Rendered("<p{% if deal.title %} class=\"x\"{% endif %}>a</p>", LiquidMode::kHtml), "<p class=\"x\">a</p>");
+  EXPECT_EQ(Rendered("<p {% if deal.title %}hidden{% endif %} title = \"{{ deal.title }}\">a</p>", LiquidMode::kHtml),
+            "<p hidden title = \"Boxes\">a</p>");
+  EXPECT_EQ(
+      Rendered("<!DOCTYPE html><!--[if mso]><p><![endif]--><style>p{}</style >{{ deal.title }}<br/>{{ deal.title }}",
+               LiquidMode::kHtml),
+      "<!DOCTYPE html><!--[if mso]><p><![endif]--><style>p{}</style >Boxes<br/>Boxes");
 }
 
 TEST(Liquid, SaysWhatIsWrongAndWhere) {
