@@ -1,5 +1,5 @@
-"""How tools/crm bench reads the SQL that the service sends, writes it for pgbench, and sums up its rounds. Runs by itself:
-python3 tests/bench/bench_test.py"""
+"""How tools/crm bench reads the SQL that the service sends, writes it for pgbench, sums up its rounds, and takes letters. Runs by
+itself: python3 tests/bench/bench_test.py"""
 
 import sys
 import unittest
@@ -8,7 +8,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
-from crmlib.bench import data, report, rounds, statements  # noqa: E402
+from crmlib.bench import behind, data, report, rounds, sink, statements  # noqa: E402
 
 TENANT = "11111111-1111-7111-8111-111111111111"
 OTHER = "22222222-2222-7222-8222-222222222222"
@@ -89,7 +89,77 @@ class Figures(unittest.TestCase):
         self.assertEqual([text.split(":")[0] for text in report.misses(figures)], ["list of 50", "search", "contact", "contact"])
 
 
+    def test_what_goes_on_behind_requests_has_a_line_each(self):
+        measured = {"count": 20_000, "per_second": 1234.5, "p50_ms": 120.4, "p99_ms": 311.6}
+        cost = {"service_us": 100.0, "postgres_us": 250.0, "others_us": 50.0}
+        lines = report.behind({"events": {"steady": measured, "import": measured, "catch_up": measured | cost},
+                               "timers": {"steady": measured, "burst": measured | cost}, "letters": {"steady": measured, "burst": measured | cost}})
+        rows = [line.split() for line in lines[1].splitlines()]
+        self.assertIn("20,000 1,234 - - 400 100 250 50".split(), [row[-8:] for row in rows])
+        self.assertIn("20,000 1,234 120 312 400 100 250 50".split(), [row[-8:] for row in rows])
+        self.assertIn("20,000 1,234 120 312 - - - -".split(), [row[-8:] for row in rows])
+
+
+class Transport:
+    """What a session writes to."""
+
+    def __init__(self):
+        self.said, self.closed = b"", False
+
+    def write(self, data: bytes) -> None:
+        self.said += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+
+class Sink(unittest.TestCase):
+    def talk(self, *pieces: bytes, signed_in: bool = True) -> tuple[list[bytes], list[bytes]]:
+        """The codes that were answered, and the letters taken."""
+        taken: list[bytes] = []
+        session = sink.Session(taken.append, signed_in)
+        session.connection_made(Transport())
+        for piece in pieces:
+            session.data_received(piece)
+        return [line[:3] for line in session.transport.said.splitlines() if line[3:4] == b" "], taken
+
+    ENVELOPE = b"EHLO x\r\nMAIL FROM:<a@x.example>\r\nRCPT TO:<b@x.example>\r\nDATA\r\n"
+    LETTER = b"Subject: one\r\nMessage-ID: <1@x.example>\r\n\r\n..dot\r\n.\r\n"
+
+    def test_a_letter_is_taken_however_it_is_cut(self):
+        whole = self.ENVELOPE + self.LETTER + b"QUIT\r\n"
+        expected = ([b"220", b"250", b"250", b"250", b"354", b"250", b"221"], [b"1@x.example"])
+        self.assertEqual(self.talk(whole), expected)
+        self.assertEqual(self.talk(*[bytes([byte]) for byte in whole]), expected)
+
+    def test_two_letters_of_one_connection_are_two(self):
+        second = self.ENVELOPE.partition(b"\r\n")[2] + self.LETTER.replace(b"<1@", b"<2@")
+        self.assertEqual(self.talk(self.ENVELOPE + self.LETTER, second)[1], [b"1@x.example", b"2@x.example"])
+
+    def test_what_is_no_letter_is_refused(self):
+        self.assertEqual(self.talk(b"DATA\r\n")[0], [b"220", b"503"])
+        self.assertEqual(self.talk(b"RCPT TO:<b@x.example>\r\n")[0], [b"220", b"503"])
+        self.assertEqual(self.talk(self.ENVELOPE + b"Subject: none\r\n\r\nMessage-ID: <no@x.example>\r\n.\r\n"),
+                         ([b"220", b"250", b"250", b"250", b"354", b"554"], []))
+        self.assertEqual(self.talk(self.ENVELOPE + b".\r\n")[1], [])
+
+    def test_who_must_sign_in_is_asked_to(self):
+        self.assertEqual(self.talk(self.ENVELOPE, signed_in=False)[0], [b"220", b"250", b"530", b"530", b"530"])
+        for words in ((b"AUTH PLAIN AGFkYQBzZWNyZXQ=\r\n",), (b"AUTH PLAIN\r\n", b"AGFkYQBzZWNyZXQ=\r\n")):
+            self.assertEqual(self.talk(*words, self.ENVELOPE + self.LETTER, signed_in=False)[1], [b"1@x.example"])
+
+
 class Ids(unittest.TestCase):
+    def test_identifiers_made_later_are_greater(self):
+        first, second = behind.uuid_prefix(), behind.uuid_prefix()
+        self.assertLessEqual(first, second)
+        ids = [data.type_id("reminder", first + f"{place:012}") for place in (0, 1, 9, 10, 19_999)]
+        self.assertEqual(ids, sorted(ids))
+        self.assertRegex(first + "0" * 12, statements.UUID)
+
     def test_a_type_id_is_its_uuid_in_base_32(self):
         # The TypeID specification's valid vectors.
         self.assertEqual(data.type_id("prefix", "0110c853-1d09-52d8-d73e-1194e95b5f19"), "prefix_0123456789abcdefghjkmnpqrs")

@@ -1,4 +1,4 @@
-"""tools/crm test: everything the tests need, then lint, the build, and all of ctest."""
+"""tools/crm test: everything the tests need, then lint, the build, and all of ctest; the long run ends with the fuzzers."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 
-from crmlib import build, console, deps, paths, plain
+from crmlib import build, console, deps, fuzz, paths, plain
 
 
 def run(args: list[str]) -> int:
@@ -22,13 +22,17 @@ def run(args: list[str]) -> int:
     if not options.only:
         plain.check(folder)
     console.say(f"  ready to test after {console.duration(time.monotonic() - start)}")
-    return ctest(folder, options)
+    failed = ctest(folder, options)
+    if options.long and not options.only:
+        console.say(f"  the fuzzers, {fuzz.SECONDS} s each")
+        failed = fuzz.fuzz(fuzz.names(), fuzz.SECONDS) or failed
+    return failed
 
 
 def parse(args: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tools/crm test")
     parser.add_argument("--only", metavar="REGEX", help="only the tests whose name matches, without lint; builds what they need")
-    parser.add_argument("--long", action="store_true", help="with the long versions of the tests that have one (CRM_LONG=1)")
+    parser.add_argument("--long", action="store_true", help="with the long versions of the tests that have one (CRM_LONG=1), then the fuzzers")
     parser.add_argument("--preset", default=paths.PRESET, choices=build.PRESETS, help="dev, asan, tsan ...")
     return parser.parse_args(args)
 
@@ -49,7 +53,7 @@ def targets(folder, only: str) -> list[str]:
     if not names:
         raise console.Failure(f"no test's name matches {only!r}", f"list them with: ctest --test-dir {folder} -N")
     binaries = [name for name in names if name.startswith(("unit_", "integration_", "fuzz_"))]
-    return binaries + ([*paths.services(), "crm_descriptors", "crm-describe"] if len(binaries) < len(names) else [])
+    return binaries + ([*paths.services(), "crm_descriptors", "crm-describe", "crm-loadgen"] if len(binaries) < len(names) else [])
 
 
 def ctest(folder, options: argparse.Namespace) -> int:

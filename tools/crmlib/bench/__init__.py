@@ -1,9 +1,10 @@
-"""tools/crm bench [--json] [--size N] [--quick] [--keep] [--print-sql]: measures the services against pgbench on the very SQL
-(docs/PERFORMANCE.md). It builds the release preset and starts a system of its own in .run/bench.
+"""tools/crm bench [--json] [--size N] [--quick] [--behind] [--keep] [--print-sql]: measures the services against pgbench on the very
+SQL, and what goes on behind requests (docs/PERFORMANCE.md). It builds the release preset and starts a system of its own in .run/bench.
 
 --json       all figures as JSON
 --size N     contacts (a million; a hundred thousand with --quick)
---quick      shorter rounds: two minutes in all, for a first impression
+--quick      shorter rounds: three minutes in all, for a first impression
+--behind     only events, timers and letters, on a database of their own
 --keep       leaves the loaded database for the next run with --keep
 --print-sql  only prints what pgbench runs"""
 
@@ -17,7 +18,7 @@ import sys
 import time
 
 from crmlib import build, console, deps, migrate, paths, postgres
-from crmlib.bench import report, rounds
+from crmlib.bench import behind, report, rounds
 from crmlib.bench.data import TENANTS, Data, type_id
 from crmlib.bench.statements import Pgbench, Statements, print_sql
 from crmlib.bench.system import MEASURED, System, remembered
@@ -34,7 +35,7 @@ def run(args: list[str]) -> int:
     try:
         deps.ensure()
         folder = build.build("release", [*paths.services(), "crm_descriptors", "crm-loadgen"])
-        figures = measure(options, System(paths.RUN / "bench", folder))
+        figures = measure(options, System(paths.RUN / ("bench-behind" if options.behind else "bench"), folder))
     finally:
         sys.stdout = output
     if figures and options.json:
@@ -47,7 +48,7 @@ def run(args: list[str]) -> int:
 def parse(args: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tools/crm bench", description=__doc__.split("\n\n")[0], formatter_class=argparse.RawDescriptionHelpFormatter,
                                      epilog=__doc__.split("\n\n")[1])
-    for name in ("json", "quick", "keep", "print-sql"):
+    for name in ("json", "quick", "behind", "keep", "print-sql"):
         parser.add_argument(f"--{name}", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(args)
@@ -58,7 +59,7 @@ def parse(args: list[str]) -> argparse.Namespace:
 
 
 def measure(options: argparse.Namespace, system: System) -> dict | None:
-    plan = rounds.QUICK if options.quick else rounds.FULL
+    plan, behind_plan = (rounds.QUICK, behind.QUICK) if options.quick else (rounds.FULL, behind.FULL)
     kept_file = system.folder / "loaded.json"
     kept = remembered(kept_file) if options.keep else {}
     if kept.get("size") != options.size or kept.get("migrations") != migrations():
@@ -71,7 +72,11 @@ def measure(options: argparse.Namespace, system: System) -> dict | None:
             postgres.bootstrap(system.instance)
             migrate.all_services(system.instance)
             system.start(*system.instance.services)
-        figures = {"contacts": options.size, "tenants": TENANTS, "machine": machine(), "commit": commit(), "quick": options.quick}
+        figures = {"contacts": 0 if options.behind else options.size, "tenants": TENANTS, "machine": machine(), "commit": commit(), "quick": options.quick}
+        if options.behind:
+            tenants = kept.get("tenants") or [system.sign_up(number) for number in range(TENANTS)]
+            write(kept_file, json.dumps({"size": options.size, "migrations": migrations(), "tenants": tenants}))
+            return figures | behind.Behind(system, tenants, behind_plan).measure()
         if not options.print_sql:
             with console.step("start and idle memory of each service"):
                 figures["start_seconds"] = rounds.starts(system)
@@ -104,7 +109,7 @@ def measure(options: argparse.Namespace, system: System) -> dict | None:
             figures["latency"] = load.latencies()
             figures["search"] = load.search()
             figures["import"] = load.imports()
-        return figures
+        return figures | behind.Behind(system, tenants, behind_plan).measure()
     finally:
         system.close()
         if not options.keep:

@@ -19,8 +19,18 @@ def misses(figures: dict) -> list[str]:
 
 
 def text(figures: dict) -> str:
-    parts = [f"{figures['contacts']:,} contacts in {figures['tenants']} tenants, {figures['machine']}, commit {figures['commit']}", "",
-             "CPU of a request, µs (16 in flight; load generator excluded)"]
+    parts = [f"{figures['contacts']:,} contacts in {figures['tenants']} tenants, {figures['machine']}, commit {figures['commit']}", ""]
+    if "ratios" in figures:
+        parts += [*requests(figures), ""]
+    parts += behind(figures)
+    if "ratios" in figures:
+        missed = misses(figures)
+        parts += ["", "Goals not reached: " + "; ".join(missed) if missed else "All goals are reached."]
+    return "\n".join(parts)
+
+
+def requests(figures: dict) -> list[str]:
+    parts = ["CPU of a request, µs (16 in flight; load generator excluded)"]
     rows = []
     for name, found in figures["cpu"].items():
         low, high = found["spread"]
@@ -45,6 +55,21 @@ def text(figures: dict) -> str:
             for name, memory in figures["memory_mb"].items()]
     parts.append(console.table(["", "PSS", "RSS", "ready after", "CPU ms per second"], rows))
     parts.append(f"PostgreSQL idle: {figures['idle_cpu_ms_per_second']['postgres']:.1f} CPU ms per second")
-    missed = misses(figures)
-    parts += ["", "Goals not reached: " + "; ".join(missed) if missed else "All goals are reached."]
-    return "\n".join(parts)
+    return parts
+
+
+def behind(figures: dict) -> list[str]:
+    events, timers, letters = figures["events"], figures["timers"], figures["letters"]
+    rows = [line("event to projection, contacts made singly", events["steady"]), line("... imported", events["import"]),
+            line("... after a standstill", events["catch_up"], delays=False), line("timer to effect, one after the other", timers["steady"]),
+            line("... all due at once", timers["burst"]), line("letter to mail server, sent singly", letters["steady"]),
+            line("... all due at once", letters["burst"])]
+    return ["Behind the requests: all services on the same cores; delays in ms, CPU in µs apiece",
+            console.table(["", "count", "per second", "p50", "p99", "CPU", "own service", "PostgreSQL", "those who hear"], rows)]
+
+
+def line(title: str, found: dict, delays: bool = True) -> list[str]:
+    """Where something stood still, delays say only how long that was."""
+    cost = [found[key] for key in ("service_us", "postgres_us", "others_us")] if "service_us" in found else []
+    return [title, f"{found['count']:,}", f"{found['per_second']:,.0f}", *([f"{found['p50_ms']:.0f}", f"{found['p99_ms']:.0f}"] if delays else ["-", "-"]),
+            *([f"{number:.0f}" for number in (sum(cost), *cost)] if cost else 4 * ["-"])]

@@ -5,12 +5,12 @@ import dataclasses
 import json
 import random
 import statistics
-import subprocess
 import time
 
 from crmlib import console
 from crmlib.bench import names
 from crmlib.bench.data import Data, type_id
+from crmlib.bench.load import load
 from crmlib.bench.statements import Pgbench, Statements
 from crmlib.bench.system import MEASURED, System
 
@@ -42,29 +42,13 @@ class Rounds:
     def __init__(self, system: System, data: Data, statements: Statements, pgbench: Pgbench, plan: Plan):
         self.system, self.data, self.statements, self.pgbench, self.plan = system, data, statements, pgbench, plan
         self.random = random.Random(3)
-        self.loadgen = system.instance.build / "bin/crm-loadgen"
         self.folder = system.folder / "load"
         self.folder.mkdir(exist_ok=True)
 
     # One run of load.
     def load(self, operation: str, tenant: dict, in_flight: int, seconds: int, *more: str) -> dict:
-        file = self.requests(operation, tenant)
-        token = self.folder / "token"
-        token.write_text(self.system.token(tenant["login"]))
-        token.chmod(0o600)
-        instance = self.system.instance
-        target = ([f"--http=127.0.0.1:{instance.port('gateway')}"] if operation.startswith("http") else
-                  [f"--grpc=127.0.0.1:{instance.port('contact')}", "--peer=contact", f"--ca={instance.tls('ca.pem')}", f"--cert={instance.tls('gateway.pem')}",
-                   f"--key={instance.tls('gateway.key')}"])
-        arguments = [self.loadgen, f"--requests={file}", f"--token-file={token}", f"--in-flight={in_flight}", f"--seconds={seconds}", *target, *more]
-        done = subprocess.run([str(argument) for argument in arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        if done.returncode != 0:
-            raise console.Failure("the load generator failed", "see above", output=done.stdout + done.stderr)
-        report = json.loads(done.stdout)
-        if report["failed"] or not report["requests"]:
-            raise console.Failure(f"{report['failed']} of {report['requests']} requests were refused", "see the log of contact",
-                                  log=instance.log("contact"), output=json.dumps(report["errors"], indent=1))
-        return report
+        return load(self.system, "gateway" if operation.startswith("http") else "contact", self.requests(operation, tenant), tenant["login"], in_flight,
+                    seconds, *more)
 
     def requests(self, operation: str, tenant: dict):
         """The file of requests, made once an operation and tenant; creates draw from the same people as pgbench's."""

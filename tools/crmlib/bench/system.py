@@ -3,11 +3,13 @@ processes has cost so far."""
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,10 +22,12 @@ PORT_BASES = range(4000, 4100, 10)  # gateway 5080, PostgreSQL 4432 and so on; b
 READY_SECONDS, STOP_SECONDS = 60.0, 60.0
 MEASURED = ("identity", "contact", "gateway")  # what the measured calls need
 TICKS = os.sysconf("SC_CLK_TCK")
-# The same on both sides, and nothing in the background that one side alone would pay for: no vacuum and no checkpoint
-# between the rounds. Statements are logged as JSON while they are captured.
-POSTGRES = {"autovacuum": "off", "checkpoint_timeout": "1h", "max_wal_size": "16GB", "logging_collector": "on", "log_destination": "jsonlog",
-            "log_directory": "pg_log", "log_filename": "postgresql.log", "log_rotation_age": "0", "log_rotation_size": "0"}
+# Statements are logged as JSON while they are captured. A row tells when it was committed.
+POSTGRES = {"track_commit_timestamp": "on", "logging_collector": "on", "log_destination": "jsonlog", "log_directory": "pg_log",
+            "log_filename": "postgresql.log", "log_rotation_age": "0", "log_rotation_size": "0"}
+# While the service is compared with pgbench: nothing in the background that one side alone would pay for, no vacuum and no
+# checkpoint between the rounds.
+STILL = {"autovacuum": "off", "checkpoint_timeout": "1h", "max_wal_size": "16GB"}
 
 
 class System:
@@ -38,6 +42,7 @@ class System:
         self.spawner = ThreadPoolExecutor(max_workers=1)
         self.instance = Instance("bench", folder, free_base(folder, build), build)
         self.paused: list[str] = []
+        self.settings = POSTGRES | STILL
 
     # Life.
     def prepare(self) -> None:
@@ -46,8 +51,10 @@ class System:
         (self.folder / "log").mkdir(exist_ok=True)
         self.lock = self.instance.lock()
         keys.prepare(self.instance)
-        # The limit of requests per tenant is asked as always, only it is never reached.
-        config.prepare(self.instance, {"gateway": {"gateway": {"rate_per_second": 10_000_000}}})
+        # The limit of requests per tenant is asked as always, only it is never reached. The bench's mail server shows a certificate of
+        # the instance's own authority.
+        config.prepare(self.instance, {"gateway": {"gateway": {"rate_per_second": 10_000_000}},
+                                       "messaging": {"messaging": {"smtp_ca_file": str(self.instance.tls("ca.pem"))}}})
         redis.prepare(self.instance)
         postgres.prepare(self.instance)
 
@@ -56,6 +63,16 @@ class System:
             self.spawn(name)
         postgres.wait(self.instance, READY_SECONDS, alive=lambda: self.alive("postgres"))
         redis.wait(self.instance, READY_SECONDS, alive=lambda: self.alive("redis"))
+
+    def as_in_production(self) -> None:
+        """All services, and PostgreSQL with its vacuum and checkpoints."""
+        if self.settings != POSTGRES:
+            for name in [*[name for name in self.processes if name not in ("postgres", "redis") and self.alive(name)], "postgres"]:
+                self.stop(name)
+            self.settings = POSTGRES
+            self.spawn("postgres")
+            postgres.wait(self.instance, READY_SECONDS, alive=lambda: self.alive("postgres"))
+        self.start(*[service for service in self.instance.services if not self.alive(service)])
 
     def close(self) -> None:
         self.resume()
@@ -72,18 +89,19 @@ class System:
 
     def command(self, name: str) -> list[str]:
         if name == "postgres":
-            return [*postgres.command(self.instance), *[f"--{key}={value}" for key, value in POSTGRES.items()]]
+            return [*postgres.command(self.instance), *[f"--{key}={value}" for key, value in self.settings.items()]]
         if name == "redis":
             return redis.command(self.instance)
         return [str(self.instance.binary(name)), f"--config={self.instance.config(name)}"]
 
-    def spawn(self, name: str) -> None:
+    def spawn(self, name: str, command: list | None = None) -> None:
+        """A service, a store, or a helper with a command of its own."""
         arguments = ["setpriv", "--pdeathsig", "KILL" if name != "postgres" else "INT"]
         if name == "postgres" and os.geteuid() == 0:
             arguments += ["--reuid", "postgres", "--regid", "postgres", "--init-groups"]
         with self.instance.log(name).open("ab") as log:
             self.processes[name] = self.spawner.submit(
-                subprocess.Popen, [*arguments, "--", *self.command(name)], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                subprocess.Popen, [*arguments, "--", *map(str, command or self.command(name))], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 cwd=self.folder).result()
 
     def alive(self, name: str) -> bool:
@@ -139,6 +157,11 @@ class System:
             if words[0] in ("Rss:", "Pss:"):
                 found[words[0][:-1].lower()] = int(words[1]) / 1024
         return found
+
+    def labels(self, service: str, metric: str, label: str) -> list[str]:
+        """The values of a label among a service's metrics."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.instance.metrics_port(service)}/metrics", timeout=10) as answer:
+            return sorted(set(re.findall(rf'^{metric}{{[^}}]*\b{label}="([^"]*)"', answer.read().decode(), re.MULTILINE)))
 
     # Asking it.
     def sql(self, statement: str, role: str = postgres.SUPERUSER) -> list[list[str]]:
