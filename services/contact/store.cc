@@ -54,18 +54,6 @@ void AddKeys(pg::Batch& batch, const std::string& object, const Uuid& id,
             pg::Params().Id(batch.call().tenant()).Text(object).Id(id).TextArray(kinds).TextArray(values));
 }
 
-void AddExternalIds(pg::Batch& batch, const std::string& object, const Uuid& id,
-                    const google::protobuf::RepeatedPtrField<type::v1::ExternalId>& external_ids) {
-  if (external_ids.empty()) return;
-  std::vector<std::string> systems, ids;
-  for (const auto& external : external_ids) {
-    systems.push_back(external.system());
-    ids.push_back(external.id());
-  }
-  batch.Add(sql::kInsertExternalIds,
-            pg::Params().Id(batch.call().tenant()).Text(object).Id(id).TextArray(systems).TextArray(ids));
-}
-
 void AddSearchEntry(pg::Batch& batch, const std::string& object, const Uuid& id, const SearchText& text) {
   batch.Add(sql::kPutSearchEntry,
             pg::Params().Id(batch.call().tenant()).Text(object).Id(id).Text(text.name).Text(text.text));
@@ -75,23 +63,10 @@ void RemoveKeys(pg::Batch& batch, const Uuid& id) {
   batch.Add(sql::kDeleteKeys, pg::Params().Id(batch.call().tenant()).Id(id));
 }
 
-void RemoveExternalIds(pg::Batch& batch, const Uuid& id) {
-  batch.Add(sql::kDeleteExternalIds, pg::Params().Id(batch.call().tenant()).Id(id));
-}
-
 Async<std::vector<std::string>> FindByKey(pg::Db& db, const Call& call, std::string object, std::string kind,
                                           std::string key) {
   CRM_CO_TRY(pg::Rows rows,
              co_await db.Read(call, sql::kFindByKey, pg::Params().Text(object).Text(kind).Text(key), pg::Work::kPoint));
-  std::vector<std::string> ids;
-  for (int i = 0; i < rows.size(); ++i) ids.push_back(TypeId(object, rows.Id(i, 0)));
-  co_return ids;
-}
-
-Async<std::vector<std::string>> FindByExternalId(pg::Db& db, const Call& call, std::string object, std::string system,
-                                                 std::string id) {
-  CRM_CO_TRY(pg::Rows rows, co_await db.Read(call, sql::kFindByExternalId,
-                                             pg::Params().Text(object).Text(system).Text(id), pg::Work::kPoint));
   std::vector<std::string> ids;
   for (int i = 0; i < rows.size(); ++i) ids.push_back(TypeId(object, rows.Id(i, 0)));
   co_return ids;
@@ -206,36 +181,7 @@ Async<std::set<std::string>> MissingCompanies(pg::Db& db, const Call& call, std:
   co_return ids;
 }
 
-google::protobuf::FieldMask PresentFields(const google::protobuf::Message& message) {
-  std::vector<const google::protobuf::FieldDescriptor*> fields;
-  message.GetReflection()->ListFields(message, &fields);
-  google::protobuf::FieldMask mask;
-  for (const auto* field : fields) {
-    if (field->name() != "id" && field->name() != "etag") mask.add_paths(field->name());
-  }
-  return mask;
-}
-
 Tables::Tables() {
-  const auto by_external_id = [](const std::string& object) {
-    return pg::UniqueKey{
-        "external_id_pkey", object + ".external_ids",
-        pg::Statement{
-            "contact.find_" + object + "_by_any_external_id",
-            "SELECT e.record_id FROM external_id_view e JOIN unnest($2::text[], $3::text[]) AS k (system, id) "
-            "ON e.system = k.system AND e.external_id = k.id WHERE e.object = $1 LIMIT 1"},
-        [object](const google::protobuf::Message& record) {
-          std::vector<std::string> systems, ids;
-          const auto* field = record.GetDescriptor()->FindFieldByName("external_ids");
-          for (int i = 0; i < record.GetReflection()->FieldSize(record, field); ++i) {
-            const auto& external =
-                static_cast<const type::v1::ExternalId&>(record.GetReflection()->GetRepeatedMessage(record, field, i));
-            systems.push_back(external.system());
-            ids.push_back(external.id());
-          }
-          return pg::Params().Text(object).TextArray(systems).TextArray(ids);
-        }};
-  };
   // `phone = "030 74321"` in a filter: any spelling of the number, through the key table.
   const auto by_key = [](const std::string& object, const std::string& kind) {
     return pg::FilterField{kind,
@@ -244,8 +190,8 @@ Tables::Tables() {
                            },
                            /*personal=*/true};
   };
-  contacts.AddUniqueKey(by_external_id("contact"));
-  companies.AddUniqueKey(by_external_id("company"));
+  contacts.AddUniqueKey(pg::ByExternalId("contact"));
+  companies.AddUniqueKey(pg::ByExternalId("company"));
   for (const char* kind : {"phone", "email", "messenger"}) {
     contacts.AddFilterField(by_key("contact", kind));
     companies.AddFilterField(by_key("company", kind));

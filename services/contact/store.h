@@ -14,6 +14,7 @@
 #include "common/base/status.h"
 #include "common/base/text.h"
 #include "common/pg/db.h"
+#include "common/pg/external_ids.h"
 #include "common/pg/table.h"
 #include "services/contact/rules/counterparty.h"
 #include "services/contact/sql.h"
@@ -74,11 +75,8 @@ Async<> CheckNewCompany(pg::Db& db, const Call& call, const Record& before, cons
 // The rows beside the record that it is found by.
 void AddKeys(pg::Batch& batch, const std::string& object, const Uuid& id,
              const std::vector<std::pair<std::string, std::string>>& keys);
-void AddExternalIds(pg::Batch& batch, const std::string& object, const Uuid& id,
-                    const google::protobuf::RepeatedPtrField<type::v1::ExternalId>& external_ids);
 void AddSearchEntry(pg::Batch& batch, const std::string& object, const Uuid& id, const SearchText& text);
 void RemoveKeys(pg::Batch& batch, const Uuid& id);
-void RemoveExternalIds(pg::Batch& batch, const Uuid& id);
 
 inline Uuid UuidOf(const std::string& id) { return ParseId(id)->uuid; }
 
@@ -88,7 +86,7 @@ void AddCreated(pg::Batch& batch, const pg::Table<Record>& table, const Record& 
   const Uuid id = UuidOf(record.id());
   batch.Insert(table, record);
   AddKeys(batch, table.prefix(), id, KeysOf(record));
-  AddExternalIds(batch, table.prefix(), id, record.external_ids());
+  pg::AddExternalIds(batch, table.prefix(), record);
   AddSearchEntry(batch, table.prefix(), id, SearchTextOf(record));
   batch.Emit(pg::EventOf(table, "created", record), event);
 }
@@ -103,15 +101,7 @@ void AddChanged(pg::Batch& batch, const pg::Table<Record>& table, const Record& 
     RemoveKeys(batch, id);
     AddKeys(batch, table.prefix(), id, KeysOf(after));
   }
-  const auto ids = [](const Record& record) {
-    std::string all;
-    for (const auto& external : record.external_ids()) all += external.system() + "\n" + external.id() + "\n";
-    return all;
-  };
-  if (ids(before) != ids(after)) {
-    RemoveExternalIds(batch, id);
-    AddExternalIds(batch, table.prefix(), id, after.external_ids());
-  }
+  pg::ReplaceExternalIds(batch, table.prefix(), before, after);
   if (!(SearchTextOf(before) == SearchTextOf(after))) AddSearchEntry(batch, table.prefix(), id, SearchTextOf(after));
   pg::NewEvent about = pg::EventOf(table, what, after);
   about.changed_fields = pg::ChangedFields(before, after);
@@ -121,8 +111,6 @@ void AddChanged(pg::Batch& batch, const pg::Table<Record>& table, const Record& 
 // Ids that have this key, newest first.
 Async<std::vector<std::string>> FindByKey(pg::Db& db, const Call& call, std::string object, std::string kind,
                                           std::string key);
-Async<std::vector<std::string>> FindByExternalId(pg::Db& db, const Call& call, std::string object, std::string system,
-                                                 std::string id);
 
 // Ids by what a lookup request names: exactly one of phone, email, messenger, external id.
 template <typename Request>
@@ -134,7 +122,11 @@ Async<std::vector<std::string>> FindByAddress(pg::Db& db, const Call& call, cons
     co_return FieldError("phone", "give exactly one of phone, email, messenger, or external_system with external_id");
   }
   if (external) {
-    co_return co_await FindByExternalId(db, call, object, request.external_system(), request.external_id());
+    CRM_CO_TRY(std::string found,
+               co_await pg::FindByExternalId(db, call, object, request.external_system(), request.external_id()));
+    std::vector<std::string> ids;
+    if (!found.empty()) ids.push_back(std::move(found));
+    co_return ids;
   }
   if (!request.phone().empty()) {
     co_return co_await FindByKey(db, call, object, "phone", PhoneKey(ReadPhone(request.phone(), call.country_code)));
@@ -142,9 +134,6 @@ Async<std::vector<std::string>> FindByAddress(pg::Db& db, const Call& call, cons
   if (!request.email().empty()) co_return co_await FindByKey(db, call, object, "email", CaseFold(request.email()));
   co_return co_await FindByKey(db, call, object, "messenger", CaseFold(request.messenger()));
 }
-
-// The fields that a message has set, as a mask: what an upsert over gRPC without a mask changes.
-google::protobuf::FieldMask PresentFields(const google::protobuf::Message& message);
 
 // Ids that match what was typed, best first: whole phones and addresses, then names that begin so, then (from three
 // characters on, and if it was no whole phone or address) any part of name, address, number; for contacts also by their

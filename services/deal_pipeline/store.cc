@@ -11,7 +11,6 @@
 
 #include "common/base/error.h"
 #include "common/base/time.h"
-#include "crm/type/v1/external_id.pb.h"
 #include "services/deal_pipeline/sql.h"
 
 namespace crm::deal_pipeline {
@@ -20,39 +19,6 @@ namespace {
 // A company that has just signed up gets its pipelines by event, a moment later: its first deal waits so long.
 constexpr std::chrono::milliseconds kFirstPipelineWait{3000};
 constexpr std::chrono::milliseconds kFirstPipelinePoll{50};
-
-struct ExternalIds {
-  std::vector<std::string> systems, ids;
-  bool operator==(const ExternalIds&) const = default;
-};
-
-ExternalIds ExternalIdsOf(const google::protobuf::Message& record) {
-  ExternalIds all;
-  const auto* field = record.GetDescriptor()->FindFieldByName("external_ids");
-  const auto* reflection = record.GetReflection();
-  for (int i = 0; i < reflection->FieldSize(record, field); ++i) {
-    const auto& external = static_cast<const type::v1::ExternalId&>(reflection->GetRepeatedMessage(record, field, i));
-    all.systems.push_back(external.system());
-    all.ids.push_back(external.id());
-  }
-  return all;
-}
-
-std::string IdOf(const google::protobuf::Message& record) {
-  return record.GetReflection()->GetString(record, record.GetDescriptor()->FindFieldByName("id"));
-}
-
-pg::UniqueKey ByExternalId(const std::string& object) {
-  return {
-      "external_id_pkey", object + ".external_ids",
-      pg::Statement{"deal_pipeline.find_" + object + "_by_any_external_id",
-                    "SELECT e.record_id FROM external_id_view e JOIN unnest($2::text[], $3::text[]) AS k (system, id) "
-                    "ON e.system = k.system AND e.external_id = k.id WHERE e.object = $1 LIMIT 1"},
-      [object](const google::protobuf::Message& record) {
-        const ExternalIds all = ExternalIdsOf(record);
-        return pg::Params().Text(object).TextArray(all.systems).TextArray(all.ids);
-      }};
-}
 
 pg::UniqueKey ByText(const std::string& constraint, const std::string& object, const std::string& column) {
   return {constraint, object + "." + column,
@@ -67,8 +33,8 @@ pg::UniqueKey ByText(const std::string& constraint, const std::string& object, c
 }  // namespace
 
 Tables::Tables() {
-  deals.AddUniqueKey(ByExternalId("deal"));
-  products.AddUniqueKey(ByExternalId("product"));
+  deals.AddUniqueKey(pg::ByExternalId("deal"));
+  products.AddUniqueKey(pg::ByExternalId("product"));
   products.AddUniqueKey(ByText("product_sku", "product", "sku"));
   pipelines.AddUniqueKey(ByText("pipeline_name", "pipeline", "name"));
 }
@@ -88,24 +54,6 @@ void AddTotals(pg::Batch& batch, const v1::Deal* before, const v1::Deal* after) 
   }
 }
 
-void AddExternalIds(pg::Batch& batch, const std::string& object, const google::protobuf::Message& record) {
-  const ExternalIds all = ExternalIdsOf(record);
-  if (all.ids.empty()) return;
-  batch.Add(sql::kInsertExternalIds, pg::Params()
-                                         .Id(batch.call().tenant())
-                                         .Text(object)
-                                         .Id(UuidOf(IdOf(record)))
-                                         .TextArray(all.systems)
-                                         .TextArray(all.ids));
-}
-
-void ReplaceExternalIds(pg::Batch& batch, const std::string& object, const google::protobuf::Message& before,
-                        const google::protobuf::Message& after) {
-  if (ExternalIdsOf(before) == ExternalIdsOf(after)) return;
-  batch.Add(sql::kDeleteExternalIds, pg::Params().Id(batch.call().tenant()).Id(UuidOf(IdOf(after))));
-  AddExternalIds(batch, object, after);
-}
-
 void BeginVisit(pg::Batch& batch, const v1::Deal& deal, const std::string& stage_name, const std::string& actor_id) {
   batch.Add(sql::kBeginVisit, pg::Params()
                                   .Id(batch.call().tenant())
@@ -119,7 +67,7 @@ void BeginVisit(pg::Batch& batch, const v1::Deal& deal, const std::string& stage
 void AddDeal(pg::Batch& batch, const pg::Table<v1::Deal>& deals, const v1::Deal& deal, const v1::Pipeline& pipeline,
              bool imported) {
   batch.Insert(deals, deal);
-  AddExternalIds(batch, "deal", deal);
+  pg::AddExternalIds(batch, "deal", deal);
   const v1::Stage* stage = FindStage(pipeline, deal.stage_id());
   BeginVisit(batch, deal, stage == nullptr ? "" : stage->name(), batch.call().principal.user_id);
   AddTotals(batch, nullptr, &deal);
@@ -132,7 +80,7 @@ void AddDeal(pg::Batch& batch, const pg::Table<v1::Deal>& deals, const v1::Deal&
 void ChangeDeal(pg::Batch& batch, const pg::Table<v1::Deal>& deals, const v1::Deal& before, const v1::Deal& after,
                 const std::string& what, const google::protobuf::Message& event, type::v1::Action action) {
   deals.AddUpdate(batch, before, after, action);
-  ReplaceExternalIds(batch, "deal", before, after);
+  pg::ReplaceExternalIds(batch, "deal", before, after);
   AddTotals(batch, &before, &after);
   pg::NewEvent about = pg::EventOf(deals, what, after);
   about.changed_fields = pg::ChangedFields(before, after);
@@ -141,7 +89,7 @@ void ChangeDeal(pg::Batch& batch, const pg::Table<v1::Deal>& deals, const v1::De
 
 void AddProduct(pg::Batch& batch, const pg::Table<v1::Product>& products, const v1::Product& product) {
   batch.Insert(products, product);
-  AddExternalIds(batch, "product", product);
+  pg::AddExternalIds(batch, "product", product);
   v1::ProductCreated event;
   *event.mutable_product() = product;
   batch.Emit(pg::EventOf(products, "created", product), event);

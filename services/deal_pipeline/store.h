@@ -8,6 +8,7 @@
 
 #include "common/base/status.h"
 #include "common/pg/db.h"
+#include "common/pg/external_ids.h"
 #include "common/pg/table.h"
 #include "crm/deal_pipeline/v1/events.pb.h"
 #include "services/deal_pipeline/rules/stages.h"
@@ -21,9 +22,6 @@ inline Uuid UuidOf(const std::string& id) { return id.empty() ? Uuid{} : ParseId
 inline constexpr int kTotalSlices = 4;
 
 void AddTotals(pg::Batch& batch, const v1::Deal* before, const v1::Deal* after);
-void AddExternalIds(pg::Batch& batch, const std::string& object, const google::protobuf::Message& record);
-void ReplaceExternalIds(pg::Batch& batch, const std::string& object, const google::protobuf::Message& before,
-                        const google::protobuf::Message& after);
 void BeginVisit(pg::Batch& batch, const v1::Deal& deal, const std::string& stage_name, const std::string& actor_id);
 
 // A new deal with its first visit, totals, external ids and deal.created.

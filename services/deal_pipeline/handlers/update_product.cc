@@ -14,7 +14,7 @@ Async<v1::Product> ProductService::UpdateProduct(Call& call, const v1::UpdatePro
   CRM_CO_TRY(Normalize(after, call.currency_code));
   auto stored = co_await db_.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::Product> {
     batch.Update(products_, before, after);
-    ReplaceExternalIds(batch, "product", before, after);
+    pg::ReplaceExternalIds(batch, "product", before, after);
     v1::ProductUpdated event;
     *event.mutable_product() = after;
     pg::NewEvent about = pg::EventOf(products_, "updated", after);

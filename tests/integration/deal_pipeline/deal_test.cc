@@ -177,6 +177,53 @@ TEST_F(DealTest, LinesArePricedAndAllTextsKept) {
   EXPECT_EQ(MetadataOf(refused.status())["existing"], made->id());
 }
 
+TEST_F(DealTest, OtherSystemsKnowDealsAndProductsByTheirOwnIds) {
+  const auto shop = [](auto& record, const std::string& id) {
+    auto* external = record.add_external_ids();
+    external->set_system("shop");
+    external->set_id(id);
+  };
+  v1::UpsertProductRequest product;
+  product.mutable_product()->set_name("Halva");
+  shop(*product.mutable_product(), "p-1");
+  Call call = NewCall();
+  auto made = loop_.Run(products_.UpsertProduct(call, product));
+  ASSERT_TRUE(made.ok()) << made.status();
+  product.mutable_product()->set_name("Halva, 500 g");
+  Call again = NewCall();
+  auto changed = loop_.Run(products_.UpsertProduct(again, product));
+  ASSERT_TRUE(changed.ok()) << changed.status();
+  EXPECT_EQ(changed->id(), made->id());
+  EXPECT_EQ(changed->name(), "Halva, 500 g");
+
+  v1::UpsertDealRequest deal;
+  deal.mutable_deal()->set_title("Order 17");
+  deal.mutable_deal()->set_note("by phone");
+  shop(*deal.mutable_deal(), "17");
+  Call first = NewCall(), second = NewCall(), asked = NewCall(), elsewhere = NewCall();
+  auto order = loop_.Run(deals_.UpsertDeal(first, deal));
+  ASSERT_TRUE(order.ok()) << order.status();
+  deal.mutable_deal()->set_title("Order 17, express");
+  deal.mutable_deal()->clear_note();
+  auto later = loop_.Run(deals_.UpsertDeal(second, deal));
+  ASSERT_TRUE(later.ok()) << later.status();
+  EXPECT_EQ(later->id(), order->id());
+  EXPECT_EQ(later->note(), "by phone") << "what the request leaves out stays";
+
+  v1::LookupDealsRequest lookup;
+  lookup.set_external_system("shop");
+  lookup.set_external_id("17");
+  auto found = loop_.Run(deals_.LookupDeals(asked, lookup));
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_EQ(found->deals_size(), 1);
+  EXPECT_EQ(found->deals(0).title(), "Order 17, express");
+  lookup.set_external_id("p-1");  // the product's
+  EXPECT_EQ(loop_.Run(deals_.LookupDeals(elsewhere, lookup))->deals_size(), 0);
+  Call without = NewCall();
+  deal.mutable_deal()->clear_external_ids();
+  EXPECT_TRUE(absl::IsInvalidArgument(loop_.Run(deals_.UpsertDeal(without, deal)).status()));
+}
+
 TEST_F(DealTest, ImportedDealsKeepTheirPast) {
   Call call = NewCall();
   v1::ImportDealsRequest request;

@@ -1,1 +1,0 @@
-DELETE FROM external_id WHERE tenant_id = $1 AND record_id = $2
