@@ -87,6 +87,7 @@ absl::Status PutEntry(pg::Batch& batch, const Entry& entry, const Card& card) {
   CRM_TRY(AddId(params, a.rule_id(), "rule"));
   params.Text(a.source()).Int(a.source_seq());
   batch.Add(sql::kPutActivity, std::move(params));
+  if (BeginsItsCard(a)) return absl::OkStatus();
 
   pg::NewEvent about;
   about.type = entry.first ? "activity.created" : "activity.updated";

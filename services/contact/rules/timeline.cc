@@ -161,6 +161,12 @@ std::string CardOf(const v1::Activity& activity) {
   return "";
 }
 
+bool BeginsItsCard(const v1::Activity& activity) {
+  if (activity.kind() != v1::ACTIVITY_KIND_CREATED || CardOf(activity) != activity.record_id()) return false;
+  return activity.record_id() == activity.company_id() ||
+         (activity.record_id() == activity.contact_id() && activity.company_id().empty());
+}
+
 bool IsOpen(const scheduler::v1::Task& task) {
   return !task.has_delete_time() && task.status() != scheduler::v1::TASK_STATUS_DONE &&
          task.status() != scheduler::v1::TASK_STATUS_CANCELLED;

@@ -32,6 +32,10 @@ inline constexpr const char* kEntryObjects[] = {"deal",    "lead", "contact",  "
 // The record that the entry hangs on, whose owner's entries it counts among; empty if it hangs nowhere.
 std::string CardOf(const v1::Activity& activity);
 
+// Whether the entry begins the card of a new contact or company and stands on no other card. Nobody can have that card
+// open yet, and whoever follows all records hears of this one by its own event: the entry needs no event of its own.
+bool BeginsItsCard(const v1::Activity& activity);
+
 // Nothing for events that no card is to show.
 std::optional<Entry> EntryOf(const events::v1::Event& event, const v1::ContactCreated& payload);
 std::optional<Entry> EntryOf(const events::v1::Event& event, const v1::ContactUpdated& payload);

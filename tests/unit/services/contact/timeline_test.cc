@@ -66,6 +66,26 @@ TEST(TimelineRules, ADealsEntriesAreOnePerEvent) {
   EXPECT_EQ(ids.size(), 3u);
 }
 
+TEST(TimelineRules, OnlyANewCardThatStandsAloneIsToldOfByItsRecord) {
+  v1::ContactCreated contact;
+  contact.mutable_contact()->set_id(NewId("contact", kNow));
+  const auto begins = [](const auto& payload, const std::string& type, const std::string& id) {
+    return BeginsItsCard(EntryOf(EventOf("contact", type, id), payload)->activity);
+  };
+  EXPECT_TRUE(begins(contact, "contact.created", contact.contact().id()));
+  contact.mutable_contact()->set_company_id(NewId("company", kNow));
+  EXPECT_FALSE(begins(contact, "contact.created", contact.contact().id())) << "it stands on the company's card too";
+  v1::CompanyCreated company;
+  company.mutable_company()->set_id(NewId("company", kNow));
+  EXPECT_TRUE(begins(company, "company.created", company.company().id()));
+  v1::CompanyDeleted deleted;
+  *deleted.mutable_company() = company.company();
+  EXPECT_FALSE(begins(deleted, "company.deleted", company.company().id()));
+  dp::DealCreated deal;
+  deal.mutable_deal()->set_id(NewId("deal", kNow));
+  EXPECT_FALSE(begins(deal, "deal.created", deal.deal().id()));
+}
+
 TEST(TimelineRules, AnUpdateIsAHandOverOrAChangeOrNothing) {
   dp::DealUpdated updated;
   updated.mutable_deal()->set_id(NewId("deal", kNow));
