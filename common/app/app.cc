@@ -122,7 +122,7 @@ class Process final : public Runtime {
     events::ConsumerOptions options;
     options.service = name_;
     options.producer = producer;
-    options.holder = Holder();
+    options.holder = holder();
     options.asynchronous_commit = asynchronous_commit;
     subscriptions_.push_back(
         events::MakeConsumer(db(), *worker_db_, *redis_, events::MakeRpcSource(peer(producer)), options));
@@ -147,9 +147,7 @@ class Process final : public Runtime {
     }
     return config_.listen();
   }
-  // This replica among its service's others: the same after a restart, so that it takes its own leases up again at once
-  // instead of sharing with its dead self.
-  std::string Holder() const {
+  std::string holder() const override {
     char host[256] = "";
     gethostname(host, sizeof host - 1);
     return absl::StrCat(host, " ", config_.listen());
@@ -330,7 +328,7 @@ void Process::StartServing() {
   if (db_) {
     events::RelayOptions relay;
     relay.service = name_;
-    relay.holder = Holder();
+    relay.holder = holder();
     relay_ = std::make_unique<events::Relay>(*worker_db_, *redis_, relay);
     // What is committed is numbered at once, not at the relay's next look.
     poke = [relay = relay_.get()](const Uuid& tenant) { relay->Poke(tenant); };

@@ -45,6 +45,9 @@ class Runtime {
   virtual pg::Db& db() = 0;
   // As <service>_worker: sees queue-like tables across tenants, nothing else.
   virtual pg::Db& worker_db() = 0;
+  // This replica among its service's others: the same after a restart, so that it takes its own leases up again at once
+  // instead of waiting for its dead self.
+  virtual std::string holder() const = 0;
   virtual redis::Client& redis() = 0;
   // By name; its address stands in the configuration. Its own name: this process itself.
   virtual rpc::Client& peer(const std::string& service) = 0;
