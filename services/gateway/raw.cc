@@ -90,7 +90,8 @@ asio::awaitable<void> Write(std::shared_ptr<Reader> reader, std::string first, S
       alive->emptied.Ring();
     }
   });
-  absl::Status written = first.empty() ? absl::OkStatus() : co_await sink.Write(std::move(first));
+  absl::Status written;
+  if (!first.empty()) written = co_await sink.Write(std::move(first));
   while (written.ok()) {
     auto message = co_await Next(pipe);
     // An error now cannot be told: the length that was promised is not reached, and the client sees that.

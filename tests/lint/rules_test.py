@@ -87,6 +87,11 @@ class Sources(LintTest):
     def test_unfinished(self):
         self.refused(sources, "common/base/a.cc", "int a;  // TO" + "DO: more\n", 1, "unfinished")
 
+    def test_awaiting_inside_of_a_choice(self):
+        self.refused(sources, "common/base/a.cc", "auto a = b ? c()\n         : co_await d();\n", 2, "awaits inside of ?:")
+        self.refused(sources, "common/base/a.cc", "auto a = b ? co_await d() : c();\n", 1, "awaits inside of ?:")
+        self.accepted(sources, "common/base/a.cc", "// Really?\nfor (auto& a : co_await b()) c();\nint d = a ? 1 : 2;\nco_await e(a ? 1 : 2);\n")
+
     def test_tenant_for_a_session(self):
         self.refused(sources, "services/contact/sql/a.sql", "set app.tenant = 'x';\n", 1, "whole session")
         self.accepted(sources, "services/contact/sql/a.sql", "select set_config('app.tenant', $1, true);\n")

@@ -15,6 +15,8 @@ LOCAL = [
      "the host of a package registry", "leave the host to apt's and npm's own settings (npm: omit-lockfile-registry-resolved)"),
 ]
 LEFT_OVER = re.compile(r"\b(TODO|FIXME|HACK)\b")
+# a ? b : co_await c, and a ? co_await b : c, over lines.
+AWAITED_CHOICE = re.compile(r"\?[^;{}?]*[:?]\s*co_await\b|\?\s*co_await\b")
 TENANT_SETTING = re.compile(r"\bset\s+(session\s+)?app\.", re.IGNORECASE)
 
 
@@ -23,6 +25,11 @@ def check(tree: Tree):
         if not name.endswith(TEXT) or name.startswith("tools/lintlib/") or name.startswith("tests/lint/"):
             continue
         lines = tree.text(name).splitlines()
+        if name.endswith((".cc", ".h")):
+            code = "\n".join(re.sub(r"//.*", "", line) for line in lines)
+            for choice in AWAITED_CHOICE.finditer(code):
+                number = code.count("\n", 0, choice.end()) + 1
+                yield Finding(name, number, "awaits inside of ?:, which g++ 12 destroys twice", "declare the value first, then: if (...) value = co_await ...")
         if name.endswith(SIZED) and len(lines) > LINES_MAX:
             yield Finding(name, LINES_MAX + 1, f"has {len(lines)} lines; at most {LINES_MAX}", "split it where a second subject starts")
         for number, line in enumerate(lines, 1):

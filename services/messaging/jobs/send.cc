@@ -417,8 +417,8 @@ Async<> Sender::Impl::Attempt(sq::Claim& claim) {
   request.password = *std::move(password);
   std::vector<OutgoingFile> files;
   for (const auto& id : before.attachment_file_ids()) {
-    auto file = app.files == nullptr ? absl::StatusOr<OutgoingFile>(absl::NotFoundError(""))
-                                     : co_await app.files->Load(call, id);
+    absl::StatusOr<OutgoingFile> file = absl::NotFoundError("");
+    if (app.files != nullptr) file = co_await app.files->Load(call, id);
     if (absl::IsNotFound(file.status())) {
       sq::Fail(stopped.after, v1::MESSAGE_STATUS_FAILED, absl::StrCat("its attachment ", id, " is gone"));
       co_return co_await Settle(call, claim, before, std::move(stopped));
