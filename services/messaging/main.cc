@@ -7,6 +7,7 @@
 
 #include "common/app/app.h"
 #include "common/app/config.h"
+#include "common/app/pruning.h"
 #include "common/base/status.h"
 #include "services/messaging/consumers/consumers.h"
 #include "services/messaging/files.h"
@@ -77,12 +78,20 @@ int main(int argc, char** argv) {
     runtime.Own(files.table());
     runtime.Serve(std::make_unique<ms::FileService>(files));
     runtime.Job("purge_files", [](crm::Call call) { return ms::PurgeFiles(files, std::move(call)); });
-    static ms::Webhooks webhooks{messaging, runtime.peer("scheduler"), WebhookSettingsOf(runtime.config().messaging())};
+    static ms::Webhooks webhooks{
+        messaging, runtime.peer("scheduler"), WebhookSettingsOf(runtime.config().messaging()),
+        [](const crm::Call& call, std::string id) { return files.CheckRecord(call, std::move(id)); }};
     static ms::WebhookSender posts(webhooks);
     webhooks.wake = [] { posts.Wake(); };
     runtime.Own(webhooks.tables.webhooks);
     runtime.Own(webhooks.tables.deliveries);
     runtime.Serve(std::make_unique<ms::WebhookService>(webhooks));
+    runtime.Job("prune", [&runtime](crm::Call call) {
+      const int days = runtime.config().messaging().delivery_days();
+      std::vector<crm::app::Pruning> prunings;
+      prunings.push_back({ms::PruneDeliveries(), days > 0 ? days : ms::kDeliveryDays});
+      return crm::app::PruneForever(runtime.worker_db(), std::move(prunings), std::move(call));
+    });
     runtime.Job("post_webhooks", [](crm::Call call) { return posts.Run(std::move(call)); });
     for (const char* producer : {"contact", "messaging", "scheduler"}) {
       runtime.Hear(producer,

@@ -127,6 +127,12 @@ std::string SignWebhook(const std::vector<std::string>& secrets, absl::string_vi
 
 absl::StatusOr<std::string> WebhookBody(const events::v1::Event& event, bool personal_data) {
   namespace wp = webhook_post;
+  if (event.payload().Is<v1::WebhookCall>()) {
+    v1::WebhookCall own;
+    if (!event.payload().UnpackTo(&own)) return absl::DataLossError("an event cannot be read");
+    if (own.personal_data() && !personal_data) return StateError("what was to be posted holds personal data");
+    return own.body();
+  }
   std::string data = "{}";
   const std::string& type_url = event.payload().type_url();
   const auto* type =

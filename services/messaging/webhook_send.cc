@@ -32,9 +32,6 @@ namespace webhook_send {
 constexpr int kAtOnce = 8;
 // How often is looked at the queue when nobody rings.
 constexpr std::chrono::milliseconds kLook{1000};
-// Deliveries are kept for looking back and replaying.
-constexpr absl::Duration kKeep = absl::Hours(30 * 24);
-constexpr std::chrono::minutes kPruneEvery{10};
 
 // What is no news to other systems: derived from other events, or of webhooks themselves.
 bool IsTold(absl::string_view type) {
@@ -100,7 +97,6 @@ struct WebhookSender::Impl : std::enable_shared_from_this<WebhookSender::Impl> {
   Async<> Settle(const Call& call, const Claim& claim, const WebhookAnswer& answer, absl::Time failing_since,
                  bool gone);
   Async<> Disable(const Call& call, const Claim& claim, std::string why);
-  Async<> Prune(const Call& call);
 
   Webhooks& webhooks;
   app::OffloadPool pool;
@@ -131,15 +127,10 @@ Async<> WebhookSender::Run(Call call) {
     impl->executor = here;
     impl->bell = std::make_unique<events::Bell>(here);
   }
-  auto prune_at = std::chrono::steady_clock::now();
   for (;;) {
     call.start = absl::Now();
     auto claimed = co_await impl->Round(call);
     if (!claimed.ok() && absl::IsCancelled(claimed.status())) co_return claimed.status();
-    if (std::chrono::steady_clock::now() >= prune_at) {
-      (void)co_await impl->Prune(call);  // what fails now is done at the next turn
-      prune_at = std::chrono::steady_clock::now() + webhook_send::kPruneEvery;
-    }
     if (claimed.ok() && *claimed > 0) continue;
     co_await impl->bell->Wait(webhook_send::kLook);
   }
@@ -198,7 +189,12 @@ Async<> WebhookSender::Impl::Post(Claim claim) {
   post.url = std::string(rows.Text(0, 0));
   post.id = TypeId("delivery", claim.id);
   post.timestamp = absl::ToUnixSeconds(call.now());
-  CRM_CO_TRY(post.body, WebhookBody(event, rows.Bool(0, 2)));
+  auto body = WebhookBody(event, rows.Bool(0, 2));
+  if (absl::IsFailedPrecondition(body.status())) {
+    answer.error = std::string(body.status().message());
+    co_return co_await Settle(call, claim, answer, absl::InfiniteFuture(), true);
+  }
+  CRM_CO_TRY(post.body, std::move(body));
   post.signature = SignWebhook(secrets, post.id, post.timestamp, post.body);
   const absl::Time failing_since = rows.IsNull(0, 6) ? call.now() : rows.Time(0, 6);
   CRM_CO_TRY(co_await pool.Run([&] { answer = PostWebhook(post, webhooks.app.settings.guard); }));
@@ -272,11 +268,6 @@ Async<> WebhookSender::Impl::Disable(const Call& call, const Claim& claim, std::
   co_return absl::OkStatus();
 }
 
-Async<> WebhookSender::Impl::Prune(const Call& call) {
-  pg::Batch batch(call);
-  batch.Add(sql::kPruneDeliveries, pg::Params().Time(call.now() - webhook_send::kKeep));
-  CRM_CO_TRY(co_await webhooks.app.worker_db.Write(call, std::move(batch)));
-  co_return absl::OkStatus();
-}
+const pg::Statement& PruneDeliveries() { return sql::kPruneDeliveries; }
 
 }  // namespace crm::messaging

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "common/events/consumer.h"
+#include "common/pg/statement.h"
 #include "common/pg/table.h"
 #include "common/rpc/client.h"
 #include "common/rpc/service.h"
@@ -41,6 +42,8 @@ struct Webhooks {
   Messaging& app;
   rpc::Client& scheduler;  // who tells people
   WebhookSettings settings;
+  // OK if there is such a record and the caller may read it.
+  std::function<Async<>(const Call&, std::string record_id)> check_record;
   WebhookTables tables{};
   std::function<void()> wake = [] {};  // there is something to post
 };
@@ -62,7 +65,8 @@ std::string NewWebhookSecret();
 std::string SignWebhook(const std::vector<std::string>& secrets, absl::string_view id, int64_t timestamp,
                         absl::string_view body);
 
-// What is posted for an event.
+// What is posted for an event; of a call (CallWebhook) the caller's own body, or FAILED_PRECONDITION if it holds personal data and
+// may not.
 absl::StatusOr<std::string> WebhookBody(const events::v1::Event& event, bool personal_data);
 
 // How long to wait after attempt `attempt` (from 1) has failed, `jitter` from 0 to 1; nullopt when it was the last. About
@@ -90,6 +94,10 @@ WebhookAnswer PostWebhook(const WebhookPost& post, const NetGuard& guard);
 
 // Deliveries of everything that the producer tells. Registered beside the service's other effects.
 void HearForWebhooks(events::Consumer& consumer, Webhooks& webhooks, const std::string& producer);
+
+// Drops deliveries that are older than so many days, some at a time (common/app/pruning.h).
+const pg::Statement& PruneDeliveries();
+inline constexpr int kDeliveryDays = 30;
 
 // Posts what is due, until it is cancelled.
 class WebhookSender {
@@ -121,6 +129,7 @@ class WebhookService final : public rpc::Service {
   CRM_RPC(DeleteWebhook, v1::DeleteWebhookRequest, v1::Webhook)
   CRM_RPC(RotateWebhookSecret, v1::RotateWebhookSecretRequest, v1::Webhook)
   CRM_RPC(TestWebhook, v1::TestWebhookRequest, v1::Delivery)
+  CRM_RPC(CallWebhook, v1::CallWebhookRequest, v1::Delivery)
   CRM_RPC(ReplayWebhook, v1::ReplayWebhookRequest, v1::ReplayWebhookResponse)
   CRM_RPC(GetDelivery, v1::GetDeliveryRequest, v1::Delivery)
   CRM_RPC(ListDeliveries, v1::ListDeliveriesRequest, v1::ListDeliveriesResponse)

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "common/app/app.h"
+#include "common/app/pruning.h"
 #include "services/scheduler/automation.h"
 #include "services/scheduler/consumers/consumers.h"
 #include "services/scheduler/jobs/jobs.h"
@@ -44,6 +45,10 @@ int main(int argc, char** argv) {
     sched::FireSnoozes(timers, app);
     sched::InstallRules(runtime, app, timers);
     runtime.Job("timers", [](crm::Call) { return timers.Run(); });
+    runtime.Job("prune", [&runtime](crm::Call call) {
+      return crm::app::PruneForever(runtime.worker_db(), sched::Prunings(runtime.config().scheduler()),
+                                    std::move(call));
+    });
 
     // One subscription a producer: what the service itself hears of it, then its rules.
     const auto hear = [&](const char* producer, auto subscribe) {

@@ -5,12 +5,14 @@ work."""
 import datetime
 import json
 import re
+import shutil
 import subprocess
 import sys
 import unittest
 
 from messaging_test import PYTHON, Letterbox, compose
 from stack import ROOT, Stack, eventually
+from webhooks_test import NPM, Receiver, verify
 
 from crmlib import letterbox
 
@@ -25,7 +27,7 @@ def examples() -> list[dict]:
 class RulesTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.stack = Stack()
+        cls.stack = Stack(changes={"messaging": {"messaging": {"allowed_hosts": ["127.0.0.1"], "webhook_retry_seconds": 1}}})
         cls.stack.__enter__()
         cls.addClassCleanup(lambda: cls.stack.__exit__(None, None, None))
 
@@ -42,6 +44,8 @@ class RulesTest(unittest.TestCase):
             self.stack.print_logs()
 
     def fill(self, text: str) -> dict:
+        if "WEBHOOK_SHOP" in text:
+            text = text.replace("WEBHOOK_SHOP", self.webhook("https://shop.example.com/hook")["id"])
         for name, stage in self.stages.items():
             text = text.replace(f"STAGE_{name.upper()}", stage) if name != "New" else text
         return json.loads(text)
@@ -64,6 +68,9 @@ class RulesTest(unittest.TestCase):
     def runs(self, rule: dict) -> list[dict]:
         return self.api.get("/v1/ruleRuns", filter=f'rule_id = "{rule["id"]}"')["rule_runs"]
 
+    def webhook(self, url: str, **more) -> dict:
+        return self.api.post("/v1/webhooks", {"name": "Shop", "url": url, "enabled": True} | more)
+
     def done(self, rule: dict, count: int = 1) -> list[dict]:
         """The rule's runs, once so many have ended well."""
         def ended():
@@ -81,7 +88,7 @@ class RulesTest(unittest.TestCase):
 
     def test_the_examples_are_saved_and_work(self):
         rules = {rule["name"]: rule for rule in (self.api.post("/v1/rules", self.fill(text)) for text in examples())}
-        self.assertEqual(len(rules), 9)
+        self.assertEqual(len(rules), 10)
         contact = self.contact()
         # A request is taken up.
         lead = self.api.post("/v1/leads", {"title": "A wedding cake", "name": "Bea", "email": "bea@example.com"})
@@ -176,6 +183,90 @@ class RulesTest(unittest.TestCase):
         self.assertEqual(len(self.runs(rule)), len(deals))
         changes = self.stack.value(f"SELECT count(*) FROM deal_pipeline.outbox WHERE type = 'deal.updated' AND record_id IN ({', '.join(repr(deal['id']) for deal in deals)})")
         self.assertEqual(int(changes), len(deals))
+
+    @unittest.skipUnless(shutil.which("node") and (NPM / "node_modules/standardwebhooks").exists(), "Node and its modules are not here: run tools/crm deps")
+    def test_another_system_is_called_once_whoever_dies(self):
+        receiver = Receiver()
+        self.addCleanup(receiver.close)
+        hook = self.webhook(f"{receiver.url}/orders")
+        usual = self.rule({"stage_entered": {"stage_id": self.stages["Offer"]}}, {"call_webhook": {"webhook_id": hook["id"]}}, name="As it is")
+        own = self.rule({"stage_entered": {"stage_id": self.stages["Won"]}},
+                        {"call_webhook": {"webhook_id": hook["id"], "body": '{"order": "{{title}}", "who": "{{contact.display_name}}"}'}}, name="In their words")
+        deal = self.deal(title='A "big" cake', contact_id=self.contact()["id"])
+        self.move(deal, "Offer")
+        post = receiver.next()
+        self.assertEqual((post["path"], verify(hook["secret"], post)), ("/orders", "good"))
+        [run] = self.done(usual)
+        body = json.loads(post["body"])
+        self.assertEqual((body["type"], body["rule_id"], body["run_id"]), ("rule.called", usual["id"], run["id"]))
+        self.assertEqual((body["data"]["deal"]["id"], body["data"]["deal"]["title"]), (deal["id"], 'A "big" cake'))
+        self.assertEqual(run["steps"][0]["record_id"], post["headers"]["webhook-id"])
+        self.move(deal, "Won")
+        self.assertEqual(json.loads(receiver.next()["body"]), {"order": 'A "big" cake', "who": "Ann"})
+        self.done(own)
+        # The log has what was posted, and posts it again on request.
+        log = lambda: self.api.get("/v1/deliveries", filter=f'webhook_id = "{hook["id"]}" AND status = DELIVERY_STATUS_DELIVERED')["deliveries"]  # noqa: E731
+        eventually(lambda: len(log()) == 2, SECONDS, "both in the log")
+        self.assertEqual({(one["event_type"], one["record_id"]) for one in log()}, {("rule.called", deal["id"])})
+        self.assertEqual(self.api.get(f"/v1/deliveries/{run['steps'][0]['record_id']}")["body"], post["body"])
+        self.api.post(f"/v1/deliveries/{run['steps'][0]['record_id']}:replay", {})
+        again = receiver.next()
+        self.assertEqual((again["body"], again["headers"]["webhook-id"]), (post["body"], post["headers"]["webhook-id"]))
+        # Whoever dies before the call, after it, or before the post: one delivery each. Posted twice only where the sender dies
+        # before it could write down the answer, which none of these do.
+        count = 1
+        for service, point in (("scheduler", "rules.before_step=kill"), ("scheduler", "rules.after_step=kill"), ("scheduler", "timers.after_effect=kill"), ("messaging", "")):
+            deal = self.deal(title=f"Cake {count}")
+            if point:
+                self.stack.failpoints(service, point)
+                self.move(deal, "Offer")
+                self.stack.wait_dead(service, SECONDS)
+                self.stack.failpoints(service)
+            else:
+                self.stack.kill(service)
+                self.move(deal, "Offer")
+                eventually(lambda: len(self.runs(usual)) > count, SECONDS, "the run that waits")
+            self.stack.start(service)
+            count += 1
+            self.done(usual, count)
+            post = receiver.next()
+            self.assertEqual(json.loads(post["body"])["record_id"], deal["id"])
+        eventually(lambda: len(log()) == count + 1, SECONDS, "all in the log")
+        self.assertEqual(self.api.get("/v1/deliveries", filter=f'webhook_id = "{hook["id"]}"', page_size=100)["deliveries"].__len__(), count + 1)
+        self.assertTrue(receiver.posts.empty(), "nothing came twice")
+
+    def test_what_would_be_called_is_said_and_nobody_is_called(self):
+        receiver = Receiver()
+        self.addCleanup(receiver.close)
+        hook = self.webhook(receiver.url)
+        deal = self.deal()
+        self.move(deal, "Offer")
+        rule = {"name": "x", "trigger": {"stage_entered": {"stage_id": self.stages["Offer"]}}, "actions": [{"call_webhook": {"webhook_id": hook["id"], "body": '{"order": "{{title}}"}'}}]}
+        said = f'posts to webhook "Shop" ({receiver.url}/): {{"order": "Cake"}}'
+        preview = self.api.post("/v1/rules:preview", {"rule": rule, "record_id": deal["id"]})
+        self.assertEqual(preview["steps"][0]["text"], said)
+        answer = eventually(lambda: (got := self.api.post("/v1/rules:dryRun", {"rule": rule, "days": 1}))["hit_count"] == 1 and got, SECONDS, "the hit")
+        self.assertEqual(answer["hits"][0]["steps"][0]["text"], said)
+        self.api.patch(f"/v1/webhooks/{hook['id']}", {"enabled": False})
+        self.assertIn("is off", self.api.post("/v1/rules:preview", {"rule": rule, "record_id": deal["id"]})["steps"][0]["error"])
+        self.assertEqual(len(self.rule(rule["trigger"], *rule["actions"])["warnings"]), 1)
+        refused = self.api.call("POST", "/v1/rules", rule | {"actions": [{"call_webhook": {"webhook_id": hook["id"], "body": "{{title}}"}}]})
+        self.assertEqual(refused.status, 400, refused.body)
+        self.assertIn("rule.actions[0].call_webhook.body", json.dumps(refused.body))
+        # Another tenant's webhook is not there.
+        mine, self.api = self.api, self.stack.sign_up()
+        theirs = self.webhook("https://example.com/")
+        self.api = mine
+        gone = self.api.call("POST", "/v1/rules", rule | {"actions": [{"call_webhook": {"webhook_id": theirs["id"]}}]})
+        self.assertEqual(gone.status, 400, gone.body)
+        self.assertIn("no such webhook", json.dumps(gone.body))
+        self.assertEqual(self.api.get("/v1/deliveries")["deliveries"], [])
+        # A person may post, too, for as much as they see.
+        self.api.patch(f"/v1/webhooks/{hook['id']}", {"enabled": True})
+        sent = self.api.post(f"/v1/webhooks/{hook['id']}:call", {"body": '{"hello": 1}', "record_id": deal["id"]})
+        self.assertEqual((sent["event_type"], sent["record_id"], receiver.next()["body"]), ("webhook.called", deal["id"], '{"hello": 1}'))
+        for wrong in ({"body": "[1]"}, {"body": "{"}, {"body": "{}", "personal_data": True}, {"body": "{}", "record_id": theirs["id"]}):
+            self.assertIn(self.api.call("POST", f"/v1/webhooks/{hook['id']}:call", wrong).status, (400, 404), wrong)
 
     def test_a_service_that_is_away_is_waited_for(self):
         rule = self.rule({"event": {"type": "deal.created"}}, {"set_field": {"target": "contact_id", "field": "note", "value": "has {{title}}"}})

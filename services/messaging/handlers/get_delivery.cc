@@ -21,7 +21,9 @@ Async<v1::Delivery> WebhookService::GetDelivery(Call& call, const v1::GetDeliver
     co_return absl::DataLossError("a delivery's event cannot be read");
   }
   const bool sees = call.principal.kind == Principal::Kind::kService || call.principal.rights->personal_data;
-  CRM_CO_TRY(*delivery.mutable_body(), WebhookBody(event, webhook.personal_data() && sees));
+  auto body = WebhookBody(event, webhook.personal_data() && sees);
+  if (absl::IsFailedPrecondition(body.status())) co_return delivery;  // a call's body that the reader may not see
+  CRM_CO_TRY(*delivery.mutable_body(), std::move(body));
   co_return delivery;
 }
 

@@ -20,14 +20,14 @@ Async<v1::Delivery> WebhookService::TestWebhook(Call& call, const v1::TestWebhoo
   *event.mutable_time() = ToTimestamp(call.now());
   const Uuid id = NewUuid(call.now());
   pg::Batch batch(call);
-  batch.Add(sql::kPutTestDelivery, pg::Params()
-                                       .Id(call.tenant())
-                                       .Id(id)
-                                       .Id(UuidOf(webhook.id()))
-                                       .Text(event.type())
-                                       .Text(event.record_id())
-                                       .Time(call.now())
-                                       .Bytes(event.SerializeAsString()));
+  batch.Add(sql::kPutDelivery, pg::Params()
+                                   .Id(call.tenant())
+                                   .Id(id)
+                                   .Id(UuidOf(webhook.id()))
+                                   .Text(event.type())
+                                   .Text(event.record_id())
+                                   .Time(call.now())
+                                   .Bytes(event.SerializeAsString()));
   CRM_CO_TRY(co_await db_.Write(call, std::move(batch)));
   webhooks_.wake();
   co_return co_await db_.Get(call, deliveries_, TypeId("delivery", id));

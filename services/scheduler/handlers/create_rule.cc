@@ -2,6 +2,7 @@
 #include "common/pg/records.h"
 #include "services/scheduler/clock.h"
 #include "services/scheduler/handlers/save_rule.h"
+#include "services/scheduler/jobs/automation_calls.h"
 #include "services/scheduler/rule_service.h"
 
 namespace crm::scheduler {
@@ -17,6 +18,7 @@ Async<v1::Rule> RuleService::CreateRule(Call& call, const v1::CreateRuleRequest&
   CRM_CO_TRY(const auto others, co_await book_.Read(call));
   CRM_CO_TRY(const absl::Time now, co_await DueNow(db_, call));
   CRM_CO_TRY(automation::CheckSave(call, *others, rule));
+  CRM_CO_TRY(co_await automation::CheckCalls(effects_, call, nullptr, rule));
   CRM_CO_TRY(auto made, co_await db_.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::Rule> {
     batch.Insert(rules_, rule);
     automation::AddSave(batch, *others, nullptr, rule, now);

@@ -2,6 +2,7 @@
 #include "common/pg/records.h"
 #include "services/scheduler/clock.h"
 #include "services/scheduler/handlers/save_rule.h"
+#include "services/scheduler/jobs/automation_calls.h"
 #include "services/scheduler/rule_service.h"
 
 namespace crm::scheduler {
@@ -15,6 +16,7 @@ Async<v1::Rule> RuleService::UpdateRule(Call& call, const v1::UpdateRuleRequest&
   CRM_CO_TRY(const auto others, co_await book_.Read(call));
   CRM_CO_TRY(const absl::Time now, co_await DueNow(db_, call));
   CRM_CO_TRY(automation::CheckSave(call, *others, after));
+  CRM_CO_TRY(co_await automation::CheckCalls(effects_, call, &before, after));
   CRM_CO_TRY(auto stored, co_await db_.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::Rule> {
     batch.Update(rules_, before, after);
     automation::AddSave(batch, *others, &before, after, now);

@@ -54,6 +54,12 @@ void Link(const Message& record, M& out) {
 // The same key for every attempt at the step, so that the other service does it once.
 std::string KeyOf(const Scene& scene, const Step& step) { return absl::StrCat(scene.run_id, ":", step.path); }
 
+// An empty answer of an rpc, by its full name; nullptr if there is none.
+std::unique_ptr<Message> NewAnswer(const std::string& method) {
+  const auto* found = google::protobuf::DescriptorPool::generated_pool()->FindMethodByName(method);
+  return found == nullptr ? nullptr : NewMessage(found->output_type());
+}
+
 std::string Quoted(absl::string_view text) { return absl::StrCat("\"", Truncated(text, 120), "\""); }
 
 }  // namespace effects
@@ -350,19 +356,8 @@ Async<Prepared> Effects::Prepare(Scene& scene, const Step& step, bool take_turns
       prepared.text = absl::StrCat("tells ", prepared.notify_user_id, " ", effects::Quoted(prepared.notify_text));
       co_return prepared;
     }
-    case v1::Action::kAnnounce: {
-      v1::RuleFired fired;
-      fired.set_rule_id(scene.program->rule().id());
-      fired.set_rule_name(scene.program->rule().name());
-      fired.set_run_id(scene.run_id);
-      fired.set_record_id(TextField(record, "id"));
-      fired.set_name(action.announce().name());
-      CRM_CO_TRY(const std::string text, co_await Text(scene, action.announce().text()));
-      fired.set_text(effects::Fit(text, effects::kDescriptionMax));
-      prepared.text = absl::StrCat("announces ", fired.name(), " ", effects::Quoted(fired.text()));
-      prepared.fired = std::move(fired);
-      co_return prepared;
-    }
+    case v1::Action::kCallWebhook:
+      co_return co_await PrepareCall(scene, action.call_webhook());
     case v1::Action::kWait: {
       CRM_CO_TRY(const absl::Time until,
                  co_await After(scene.call, TextField(record, "owner_id"), scene.call.now(), action.wait().time()));
@@ -395,15 +390,6 @@ Async<Done> Effects::CarryOut(Scene& scene, const Step& step, Prepared prepared,
   } else if (!prepared.notify_user_id.empty()) {
     CRM_CO_TRY(co_await inside_.Notify(scene.call, batch, prepared.notify_user_id, prepared.notify_text,
                                        TextField(*scene.record, "id"), effects::KeyOf(scene, step)));
-  } else if (prepared.fired) {
-    pg::NewEvent about;
-    about.type = "rule.fired";
-    about.record_id = prepared.fired->rule_id();
-    // Whoever may read the record may hear of it.
-    about.owner_id = TextField(*scene.record, "owner_id");
-    about.team_id = TextField(*scene.record, "team_id");
-    about.read_objects.push_back(scene.program->object()->name);
-    batch.Emit(about, *prepared.fired);
   } else if (prepared.request != nullptr) {
     effects::SetText(*prepared.request, "request_id", effects::KeyOf(scene, step));
     const auto answer =
@@ -417,9 +403,9 @@ Async<Done> Effects::CarryOut(Scene& scene, const Step& step, Prepared prepared,
       co_return answer.status();
     }
     scene.changed = true;
-    if (prepared.service == "messaging") {
-      messaging::v1::Message message;
-      if (message.ParseFromString(*answer)) done.record_id = message.id();
+    if (prepared.record_id.empty()) {  // it has made one: a letter, a delivery
+      const auto made = effects::NewAnswer(prepared.method);
+      if (made != nullptr && made->ParseFromString(*answer)) done.record_id = TextField(*made, "id");
     }
   }
   co_return done;

@@ -15,7 +15,7 @@
 #include "common/pg/batch.h"
 #include "common/pg/db.h"
 #include "crm/identity/v1/user.pb.h"
-#include "crm/scheduler/v1/events.pb.h"
+#include "crm/messaging/v1/webhook.pb.h"
 #include "crm/scheduler/v1/notification.pb.h"
 #include "crm/scheduler/v1/reminder.pb.h"
 #include "crm/scheduler/v1/rule.pb.h"
@@ -75,7 +75,6 @@ struct Prepared {
   bool cancel_reminders = false;
   std::string rule_id, contact_id, deal_id, lead_id;  // ... which
   std::string notify_user_id, notify_text;
-  std::optional<v1::RuleFired> fired;
   std::string service, method;
   std::unique_ptr<google::protobuf::Message> request;
 };
@@ -110,6 +109,8 @@ class Effects {
 
   // Later by a delay that may count working time.
   Async<absl::Time> After(const Call& call, std::string user_id, absl::Time start, v1::Delay delay);
+  // A webhook of the tenant's that the caller may read.
+  Async<messaging::v1::Webhook> FindWebhook(const Call& call, std::string id);
   // The user that is meant, never empty: who answers for the rule is the last resort. NOT_FOUND if not even that.
   Async<std::string> FindPerson(Scene& scene, v1::Person person);
 
@@ -120,6 +121,7 @@ class Effects {
   Async<const google::protobuf::Message*> Neighbour(Scene& scene, std::string name);
   Async<std::string> Text(Scene& scene, std::string text);
   Async<Prepared> PrepareSend(Scene& scene, const v1::SendMessageAction& action);
+  Async<Prepared> PrepareCall(Scene& scene, const v1::CallWebhookAction& action);
   Async<Prepared> PrepareMove(Scene& scene, const v1::MoveDealAction& action);
   Async<Prepared> PrepareSet(Scene& scene, const v1::SetFieldAction& action);
   Async<Prepared> PrepareAssign(Scene& scene, const Step& step, bool take_turns);

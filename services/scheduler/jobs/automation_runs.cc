@@ -64,6 +64,7 @@ std::string AddRun(pg::Batch& batch, const Program& program, const Start& start)
       params.Id(runs::UuidIn(*id));
     }
   }
+  params.Bool(rule.limits().once_per_record());
   batch.Add(sql::kRuleInsertRun, std::move(params));
   const std::string id = TypeId("rule_run", run);
   if (cut) return id;

@@ -293,9 +293,13 @@ class Checker {
         CheckText(action.notify().text(), at + ".notify.text");
         CheckPerson(action.notify().person(), at + ".notify.person");
         break;
-      case v1::Action::kAnnounce:
-        CheckText(action.announce().text(), at + ".announce.text");
+      case v1::Action::kCallWebhook: {
+        // Whether there is such a webhook, and whether the body is JSON, is asked where that can be (jobs/automation_calls.h).
+        CheckText(action.call_webhook().body(), at + ".call_webhook.body");
+        const absl::Status escaped = CheckEscaped(action.call_webhook().body(), at + ".call_webhook.body");
+        if (!escaped.ok()) Wrong(at + ".call_webhook.body", escaped);
         break;
+      }
       case v1::Action::kWait:
         if (IsZero(action.wait().time())) Wrong(at + ".wait.time", "must be longer than nothing");
         break;

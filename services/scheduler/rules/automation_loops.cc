@@ -93,7 +93,7 @@ void Collect(const ObjectKind& object, const google::protobuf::RepeatedPtrField<
         break;
       case v1::Action::kStop:
         return;
-      case v1::Action::kAnnounce:  // no rule hears it
+      case v1::Action::kCallWebhook:  // what others do then is theirs
       case v1::Action::kWait:
       case v1::Action::WHAT_NOT_SET:
         break;

@@ -67,6 +67,18 @@ std::vector<Tag> TagsOf(absl::string_view text) {
   return tags;
 }
 
+// Whether any field on the way of a dotted name is hidden from other systems.
+bool Hidden(const Descriptor* type, const std::vector<std::string>& path, size_t at, bool personal) {
+  for (; at < path.size() && type != nullptr; ++at) {
+    const FieldDescriptor* field = type->FindFieldByName(path[at]);
+    if (field == nullptr) return false;
+    const auto& info = field->options().GetExtension(type::v1::field);
+    if ((info.personal() && !personal) || info.projected()) return true;
+    type = field->message_type();
+  }
+  return false;
+}
+
 // Whether a dotted name leads to something; what it is about is said by `why`.
 bool Leads(const Descriptor* type, const std::vector<std::string>& path, size_t at) {
   if (at >= path.size()) return true;
@@ -245,10 +257,11 @@ std::set<std::string> LinkedIn(absl::string_view text, const google::protobuf::D
 }
 
 std::string Render(absl::string_view text, const google::protobuf::Message& record, const Linked& linked,
-                   absl::TimeZone zone) {
+                   absl::TimeZone zone, std::function<std::string(const std::string&)> escape) {
   if (!absl::StrContains(text, "{{")) return std::string(text);
   kainjow::mustache::mustache parsed{std::string(text)};
-  parsed.set_custom_escape([](const std::string& value) { return value; });  // plain text
+  if (!escape) escape = [](const std::string& value) { return value; };
+  parsed.set_custom_escape(std::move(escape));
   kainjow::mustache::data values = texts::OfMessage(record, zone, 0);
   for (const auto& [name, message] : linked) {
     if (record.GetDescriptor()->FindFieldByName(name) == nullptr && message != nullptr) {
@@ -256,6 +269,57 @@ std::string Render(absl::string_view text, const google::protobuf::Message& reco
     }
   }
   return parsed.render(values);
+}
+
+std::vector<std::string> SamplesOf(absl::string_view text) {
+  std::vector<std::string> samples;
+  for (const bool shown : {true, false}) {
+    std::string sample;
+    std::vector<bool> kept = {true};  // of the sections around
+    size_t at = 0;
+    for (;;) {
+      const size_t open = text.find("{{", at);
+      const size_t close = open == absl::string_view::npos ? open : text.find("}}", open + 2);
+      if (kept.back()) absl::StrAppend(&sample, text.substr(at, close == absl::string_view::npos ? close : open - at));
+      if (close == absl::string_view::npos) break;
+      const absl::string_view inside = absl::StripAsciiWhitespace(text.substr(open + 2, close - open - 2));
+      const char mark = inside.empty() ? ' ' : inside[0];
+      if (mark == '#' || mark == '^') {
+        kept.push_back(kept.back() && shown == (mark == '#'));
+      } else if (mark == '/') {
+        if (kept.size() > 1) kept.pop_back();
+      } else if (mark != '!' && kept.back()) {
+        sample += '0';
+      }
+      at = close + 2;
+    }
+    samples.push_back(std::move(sample));
+  }
+  return samples;
+}
+
+absl::Status CheckEscaped(absl::string_view text, absl::string_view field) {
+  for (const texts::Tag& tag : texts::TagsOf(text)) {
+    if (tag.mark == '{' || tag.mark == '&') {
+      return FieldError(std::string(field),
+                        absl::StrCat("must not put values in as they are; write {{", tag.name, "}}"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::string HiddenIn(absl::string_view text, const ObjectKind& object, bool personal) {
+  for (const texts::Tag& tag : texts::TagsOf(text)) {
+    if (tag.mark == '!' || tag.mark == '/') continue;
+    const std::vector<std::string> path = absl::StrSplit(tag.name, '.');
+    const bool own = object.record->FindFieldByName(path.front()) != nullptr;
+    const auto linked = texts::LinkedTypes().find(path.front());
+    if (own ? texts::Hidden(object.record, path, 0, personal)
+            : linked != texts::LinkedTypes().end() && texts::Hidden(linked->second, path, 1, personal)) {
+      return tag.name;
+    }
+  }
+  return "";
 }
 
 }  // namespace crm::scheduler::automation

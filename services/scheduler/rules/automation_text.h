@@ -10,9 +10,11 @@
 #include <absl/time/time.h>
 #include <google/protobuf/message.h>
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "services/scheduler/rules/automation_catalogue.h"
 
@@ -27,8 +29,19 @@ absl::Status CheckTemplate(absl::string_view text, const ObjectKind& object, abs
 // Which of contact, company, deal, lead, conversation, owner a text names beyond the record's own fields.
 std::set<std::string> LinkedIn(absl::string_view text, const google::protobuf::Descriptor* record);
 
-// The text filled in. What is not there is empty.
+// The text filled in. What is not there is empty. `escape` makes values fit for where they stand; plain text needs none.
 std::string Render(absl::string_view text, const google::protobuf::Message& record, const Linked& linked,
-                   absl::TimeZone zone);
+                   absl::TimeZone zone, std::function<std::string(const std::string&)> escape = nullptr);
+
+// ---- for texts that leave for other systems, in a form that is to be kept ----
+
+// What the text may become, with 0 for each variable: sections shown, and sections left out. The text must be a template.
+std::vector<std::string> SamplesOf(absl::string_view text);
+
+// INVALID_ARGUMENT about `field` for a text that puts values in as they are: {{{title}}}, {{&title}}.
+absl::Status CheckEscaped(absl::string_view text, absl::string_view field);
+
+// The first variable that is not there for other systems (ClearHidden); "" if all are.
+std::string HiddenIn(absl::string_view text, const ObjectKind& object, bool personal);
 
 }  // namespace crm::scheduler::automation

@@ -18,6 +18,7 @@
 #include "crm/contact/v1/contact.pb.h"
 #include "crm/deal_pipeline/v1/events.pb.h"
 #include "crm/messaging/v1/events.pb.h"
+#include "crm/messaging/v1/webhook.pb.h"
 #include "services/scheduler/automation.h"
 #include "services/scheduler/consumers/automation.h"
 #include "services/scheduler/jobs/automation_book.h"
@@ -33,6 +34,9 @@ class Others final : public Outside {
  public:
   std::map<std::string, deal_pipeline::v1::Deal> deals;
   std::vector<messaging::v1::SendMessageRequest> letters;
+  std::map<std::string, messaging::v1::Webhook> webhooks;
+  std::vector<messaging::v1::CallWebhookRequest> calls;
+  contact::v1::Contact contact;                // whoever is asked for
   std::map<std::string, std::string> replies;  // by key
   std::vector<Cause> causes;                   // of writes
   // Asked first; an error is the answer.
@@ -65,7 +69,6 @@ class Others final : public Outside {
       return response.SerializeAsString();
     }
     if (name == "GetContact") {
-      contact::v1::Contact contact;
       contact.set_display_name("Ann");
       return contact.SerializeAsString();
     }
@@ -100,6 +103,24 @@ class Others final : public Outside {
         messaging::v1::Message message;
         message.set_id(NewId("message", absl::Now()));
         return message.SerializeAsString();
+      });
+    }
+    if (name == "GetWebhook") {
+      messaging::v1::GetWebhookRequest request;
+      request.ParseFromString(bytes);
+      if (!webhooks.contains(request.id())) return NotFound(request.id());
+      return webhooks[request.id()].SerializeAsString();
+    }
+    if (name == "CallWebhook") {
+      messaging::v1::CallWebhookRequest request;
+      request.ParseFromString(bytes);
+      return Once(call, request.request_id(), [&]() -> absl::StatusOr<std::string> {
+        if (!webhooks.contains(request.id())) return NotFound(request.id());
+        if (!webhooks[request.id()].enabled()) return StateError("the webhook is off; enable it first");
+        calls.push_back(request);
+        messaging::v1::Delivery delivery;
+        delivery.set_id(NewId("delivery", absl::Now()));
+        return delivery.SerializeAsString();
       });
     }
     return absl::UnimplementedError(name);

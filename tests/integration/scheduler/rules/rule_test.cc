@@ -477,25 +477,6 @@ TEST_F(RuleTest, AnAnswerCallsTheRemindersOff) {
   EXPECT_EQ(Count("reminder WHERE status = 1"), 1);
 }
 
-TEST_F(RuleTest, OtherSystemsHearWhatIsAnnounced) {
-  const v1::Rule rule =
-      Create("trigger {event {type: 'deal.moved'}} actions {announce {name: 'offer' text: '{{title}}: {{amount}}'}}");
-  const auto deal = NewDeal(offer_);
-  ASSERT_TRUE(Deliver(Moved(deal)).ok());
-  Fire();
-  events::v1::Event event;
-  ASSERT_TRUE(event.ParseFromString(absl::HexStringToBytes(crm::testing::Servers::Get().Value(
-      "SELECT encode(event, 'hex') FROM scheduler.outbox WHERE type = 'rule.fired' AND tenant_id = '" +
-      tenant_.ToString() + "'"))));
-  v1::RuleFired fired;
-  ASSERT_TRUE(event.payload().UnpackTo(&fired));
-  EXPECT_EQ(fired.name(), "offer");
-  EXPECT_EQ(fired.text(), "Cake: 1500");
-  EXPECT_EQ(fired.record_id(), deal.id());
-  EXPECT_EQ(event.owner_id(), user_);
-  EXPECT_THAT(event.read_objects(), ElementsAre("deal"));
-}
-
 TEST_F(RuleTest, AnotherTenantHearsNothing) {
   Create("trigger {event {type: 'deal.moved'}} actions {create_task {title: 'x'}}");
   const Uuid own = tenant_;
