@@ -41,10 +41,10 @@ class MailServer(socketserver.ThreadingTCPServer):
                 verb = line.strip().upper()
                 if verb == b"DATA":
                     self.say("354 go on")
-                    letter = b""
+                    lines = []
                     while (part := self.rfile.readline()) not in (b".\r\n", b""):
-                        letter += part
-                    self.server.letters.append(letter)
+                        lines.append(part)
+                    self.server.letters.append(b"".join(lines))
                 self.say("221 bye" if verb == b"QUIT" else "250 good")
                 if verb == b"QUIT":
                     return
@@ -131,6 +131,8 @@ class ConsoleTest(unittest.TestCase):
         letter = email.message_from_bytes(self.mail.letters[-1], policy=email.policy.default)
         self.assertIn("Две тысячи за все.", letter.get_body(("plain",)).get_content())
         self.assertIn("kirill@visitor.example.org", letter["To"])
+        [offer] = letter.iter_attachments()
+        self.assertEqual((offer.get_filename(), len(offer.get_payload(decode=True))), ("Предложение.txt", 5 * 2**20))
 
     def deliver(self, sender: str, recipient: str, subject: str, text: str, answers: str) -> None:
         letter = EmailMessage()

@@ -1,4 +1,6 @@
 // node tests.mjs URL NAME FACTS: one story in the console, as a person would go through it.
+import { readFileSync } from "node:fs";
+
 import { accessible, api, check, close, facts, go, open, overtake, run, site, until } from "./page.mjs";
 
 const card = (id) => `[data-deal="${id}"]`;
@@ -299,8 +301,24 @@ await run({
 
     await page.click(".answer .choice button >> nth=0");
     await page.fill(".answer textarea", "Две тысячи за все.");
+    // Two files go with it: one of three parts, and one that is taken back.
+    const offer = Buffer.alloc(5 * 2 ** 20, "offer ");
+    await page.setInputFiles(".answer input[type=file]", [{ name: "Предложение.txt", mimeType: "text/plain", buffer: offer }, { name: "wrong.txt", mimeType: "text/plain", buffer: Buffer.from("not this") }]);
+    await page.waitForSelector(".attached.there >> text=Предложение.txt");
+    await page.waitForSelector(".attached.there >> text=wrong.txt");
+    await accessible(page, "an answer with files");
+    await page.click('.attached button[aria-label="Take back wrong.txt"]');
+    check("one is left", (await page.locator(".attached").count()) === 1);
+    await page.setInputFiles(".answer input[type=file]", { name: "huge.bin", mimeType: "application/octet-stream", buffer: Buffer.alloc(16 * 2 ** 20) });
+    await page.waitForSelector(".toast.bad >> text=/20 files/");
+    check("too much is not taken", (await page.locator(".attached").count()) === 1);
+    await page.focus(".answer textarea");
     await page.keyboard.press("Control+Enter");
     await page.waitForSelector(".letter.out >> text=Две тысячи за все.");
+    await page.waitForSelector(".letter.out .attachments >> text=Предложение.txt");
+    check("the form is empty again", (await page.locator(".attached").count()) === 0);
+    const [saved] = await Promise.all([page.waitForEvent("download"), page.click(".letter.out .attachments a")]);
+    check("what comes down is what went up", readFileSync(await saved.path()).equals(offer));
     await page.waitForSelector(".letter.out .letter-status >> text=/^Sent$/"); // as soon as the customer's server has taken it
     const id = await page.evaluate(() => location.hash.match(/conversation_[a-z0-9]+/)[0]);
     const letters = (await api("GET", `/v1/messages?filter=${encodeURIComponent(`conversation_id = "${id}"`)}`)).messages;

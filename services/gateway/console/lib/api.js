@@ -48,21 +48,24 @@ export const get = (path, query, options) => call("GET", path, { query, ...optio
 export const post = (path, body = {}, options) => call("POST", path, { body, ...options });
 export const patch = (path, body, options) => call("PATCH", path, { body, ...options });
 export const del = (path, options) => call("DELETE", path, options);
+// Bytes as they are: a part of a file.
+export const putBytes = (path, bytes, options) => call("PUT", path, { bytes, ...options });
 
 // `etag`: change it only if it is still this version. `key`: the same key makes the same write once, however often it is
 // sent; without one, each call is a write of its own.
-export async function call(method, path, { query, body, etag, key, signal } = {}) {
+export async function call(method, path, { query, body, bytes, etag, key, signal } = {}) {
   const url = path + queryText(query);
   const headers = { Accept: "application/json", "Accept-Language": language.get() }; // texts for people come in the page's language
   const write = method !== "GET";
   if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (bytes) headers["Content-Type"] = "application/octet-stream";
   if (write) {
     headers["Idempotency-Key"] = key ?? newKey();
     headers["X-CSRF-Token"] = csrf; // beside the session's cookie, which no script can read
   }
   if (etag) headers["If-Match"] = `"${etag}"`;
-  const text = body === undefined ? undefined : JSON.stringify(body);
-  const entry = note({ method, url, headers, body: path.startsWith("/v1/sessions") ? "{...}" : text });
+  const text = body === undefined ? bytes : JSON.stringify(body);
+  const entry = note({ method, url, headers, body: bytes ? undefined : path.startsWith("/v1/sessions") ? "{...}" : text, bytes: bytes?.size });
 
   for (let attempt = 1; ; attempt++) {
     const start = performance.now();
@@ -145,11 +148,12 @@ function drop(id, error) {
 }
 
 // The same call for a shell. `tools/crm env` sets CRM_URL and CRM_TOKEN.
-export function asCurl({ method, url, headers, body, stream }) {
+export function asCurl({ method, url, headers, body, bytes, stream }) {
   const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
   const lines = [`curl -sS${stream ? "N" : ""}${method === "GET" ? "" : ` -X ${method}`} "$CRM_URL"${quote(url)}`];
   lines.push(`-H "Authorization: Bearer $CRM_TOKEN"`);
   for (const name of ["Accept-Language", "Content-Type", "Idempotency-Key", "If-Match"]) if (headers[name]) lines.push(`-H ${quote(`${name}: ${headers[name]}`)}`);
   if (body !== undefined) lines.push(`-d ${quote(body)}`);
+  if (bytes) lines.push("--data-binary @FILE");
   return lines.join(" \\\n  ");
 }

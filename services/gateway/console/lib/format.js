@@ -36,6 +36,11 @@ export function periodKey(key) {
   return formatter(Intl.DateTimeFormat, { month: "short", year: "2-digit", timeZone: "UTC" }).format(new Date(`${key}-01T00:00:00Z`)).replace(/\sг\.$/, ""); // no room for the word "year"
 }
 
+export function bytes(count) {
+  const large = count >= 1e6;
+  return formatter(Intl.NumberFormat, { style: "unit", unit: large ? "megabyte" : "kilobyte", maximumFractionDigits: 1 }).format(count / (large ? 1e6 : 1e3));
+}
+
 const STEPS = [["minute", 60], ["hour", 3600], ["day", 86400], ["month", 2629800], ["year", 31557600]];
 export function ago(text) {
   if (!text) return "";

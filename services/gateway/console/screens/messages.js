@@ -1,10 +1,11 @@
 // Conversations at one side, the letters of one at the other, and the box for an answer. Comments are for colleagues only.
 import { get, newKey, post } from "../lib/api.js";
-import { ago, clock, longDay, time } from "../lib/format.js";
+import { ago, bytes, clock, longDay, time } from "../lib/format.js";
 import { t } from "../lib/i18n.js";
 import { useLive } from "../lib/live.js";
 import { go, link } from "../lib/router.js";
 import { may, nameOf } from "../lib/session.js";
+import { AttachButton, AttachmentList, takesFiles, useAttachments } from "../parts/attach.js";
 import { Avatar, Button, Choice, Empty, Icon, Loading, Problem, Text, classes, failed, html, useEffect, useLoad, useRef, useSoon, useState, useStickToEnd } from "../lib/ui.js";
 
 const PAGE = 40;
@@ -89,7 +90,7 @@ function Letter({ letter, refs }) {
   return html`<li class=${classes("letter", side)} data-message=${letter.id}>
     <p class="letter-head"><b dir="auto">${who}</b>${side === "comment" && html`<span class="tag warn">${t("messages.internal")}</span>`}<time title=${time(letter.create_time)}>${clock(letter.create_time)}</time></p>
     <p class="letter-text prose" dir="auto">${letter.text || letter.preview}</p>
-    ${letter.attachments?.length > 0 && html`<ul class="attachments">${letter.attachments.map((file) => html`<li><a class="tag" href=${`/v1/files/${file.file_id}/content`} download=${file.name}><${Icon} name="note" /><bdi>${file.name}</bdi></a></li>`)}</ul>`}
+    ${letter.attachments?.length > 0 && html`<ul class="attachments">${letter.attachments.map((file) => html`<li><a class="tag" href=${`/v1/files/${file.file_id}/content`} download=${file.name}><${Icon} name="clip" /><bdi>${file.name}</bdi><bdi>${bytes(file.size_bytes)}</bdi></a></li>`)}</ul>`}
     ${side === "out" && html`<p class=${classes("letter-status", BAD.includes(letter.status) && "bad")} title=${letter.error}>${t(`enum.${letter.status}`)}${letter.error && BAD.includes(letter.status) && html`: <bdi>${letter.error}</bdi>`}</p>`}
   </li>`;
 }
@@ -98,24 +99,30 @@ function Answer({ id, onSent }) {
   const [text, setText] = useState("");
   const [kind, setKind] = useState("letter");
   const [busy, setBusy] = useState(false);
+  const attachments = useAttachments(id);
   const key = useRef(newKey()); // pressing twice sends once
   const letter = kind === "letter" && may("message", "CREATE");
   async function send(event) {
     event.preventDefault();
-    if (!text.trim() || busy) return;
+    if (!text.trim() || busy || (letter && attachments.busy)) return;
     setBusy(true);
     try {
-      onSent(letter ? await post("/v1/messages", { conversation_id: id, text: text.trim() }, { key: key.current }) : await post(`/v1/conversations/${id}/comments`, { text: text.trim() }, { key: key.current }));
+      onSent(letter ? await post("/v1/messages", { conversation_id: id, text: text.trim(), attachment_file_ids: attachments.ids }, { key: key.current }) : await post(`/v1/conversations/${id}/comments`, { text: text.trim() }, { key: key.current }));
       setText("");
+      if (letter) attachments.clear();
     } catch (error) {
       failed(error);
     }
     key.current = newKey();
     setBusy(false);
   }
-  return html`<form class=${classes("answer", !letter && "internal")} onSubmit=${send}>
+  return html`<form class=${classes("answer", !letter && "internal")} onSubmit=${send} ...${letter ? takesFiles(attachments) : {}}>
     <${Choice} label=${t("messages.kind")} value=${letter ? "letter" : "comment"} onValue=${setKind} options=${[...(may("message", "CREATE") ? [["letter", t("messages.answer")]] : []), ["comment", t("messages.comment")]]} />
     <${Text} lines=${3} value=${text} onValue=${setText} aria-label=${t(letter ? "messages.answer" : "messages.comment")} placeholder=${t(letter ? "messages.answer_hint" : "messages.comment_hint")} onKeyDown=${(event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && send(event)} />
-    <${Button} kind="primary" type="submit" icon=${letter ? "mail" : "note"} disabled=${busy || !text.trim()}>${t(letter ? "messages.send" : "save")}<//>
+    ${letter && html`<${AttachmentList} attachments=${attachments} />`}
+    <div class="answer-buttons">
+      ${letter && html`<${AttachButton} attachments=${attachments} />`}
+      <${Button} kind="primary" type="submit" icon=${letter ? "mail" : "note"} disabled=${busy || !text.trim() || (letter && attachments.busy)}>${t(letter ? "messages.send" : "save")}<//>
+    </div>
   </form>`;
 }
