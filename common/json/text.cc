@@ -114,7 +114,7 @@ std::optional<SecondsNanos> ParseTimestamp(absl::string_view text) {
   const int month = TakeDigits(text, 2);
   if (!TakeChar(text, '-')) return std::nullopt;
   const int day = TakeDigits(text, 2);
-  if (year < 0 || month < 0 || day < 0) return std::nullopt;
+  if (year < 1 || month < 0 || day < 0) return std::nullopt;  // as common/base/time.h, whatever the offset makes of it
   const year_month_day date{std::chrono::year(year), std::chrono::month(month), std::chrono::day(day)};
   if (!date.ok()) return std::nullopt;
   if (!TakeChar(text, 'T') && !TakeChar(text, 't')) return std::nullopt;
