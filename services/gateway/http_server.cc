@@ -131,6 +131,7 @@ struct HttpServer::Shared : std::enable_shared_from_this<HttpServer::Shared> {
     return open.size();
   }
   asio::awaitable<void> Accept();
+  void Serve(tcp::socket socket);
 };
 
 namespace http_server {
@@ -425,11 +426,16 @@ asio::awaitable<void> HttpServer::Shared::Accept() {
       co_await pause.async_wait(http_server::kToken);
       continue;
     }
-    if (Count() >= options.connections_max) continue;  // the socket closes
-    auto connection = std::make_shared<http_server::Connection>(std::move(socket), self);
-    auto* raw = connection.get();
-    asio::co_spawn(loop, raw->Run(std::move(connection)), asio::detached);
+    Serve(std::move(socket));
   }
+}
+
+void HttpServer::Shared::Serve(tcp::socket socket) {
+  if (Count() >= options.connections_max) return;  // the socket closes
+  const auto loop = socket.get_executor();
+  auto connection = std::make_shared<http_server::Connection>(std::move(socket), shared_from_this());
+  auto* raw = connection.get();
+  asio::co_spawn(loop, raw->Run(std::move(connection)), asio::detached);
 }
 
 HttpServer::HttpServer(HttpServerOptions options, std::vector<asio::any_io_executor> loops, Handle handle,
@@ -448,6 +454,8 @@ absl::Status HttpServer::Listen() {
   asio::co_spawn(shared_->loops[0], shared_->Accept(), asio::detached);
   return absl::OkStatus();
 }
+
+void HttpServer::Serve(tcp::socket socket) { shared_->Serve(std::move(socket)); }
 
 uint16_t HttpServer::port() const {
   beast::error_code error;

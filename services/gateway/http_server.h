@@ -44,6 +44,8 @@ class HttpServer {
 
   // Binds and starts to accept; connections are spread over the loops.
   absl::Status Listen();
+  // Serves a connection that was accepted elsewhere, on its socket's loop.
+  void Serve(asio::ip::tcp::socket socket);
   uint16_t port() const;
   size_t connections() const;
 

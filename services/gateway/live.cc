@@ -16,6 +16,7 @@
 #include "common/base/hidden.h"
 #include "common/base/id.h"
 #include "common/base/status.h"
+#include "common/base/text.h"
 #include "common/events/loop.h"
 #include "common/events/tail.h"
 #include "common/events/wire.h"
@@ -392,8 +393,8 @@ absl::StatusOr<std::set<std::string>> Live::ReadTopics(const std::vector<std::st
   std::set<std::string> topics;
   for (const auto& name : names) {
     if (!topics_.count(name)) {
-      return FieldError(
-          "topics", absl::StrCat("there is no topic \"", name.substr(0, 60), "\": use ", absl::StrJoin(topics_, ", ")));
+      return FieldError("topics", absl::StrCat("there is no topic \"", Truncated(name, 60), "\": use ",
+                                               absl::StrJoin(topics_, ", ")));
     }
     topics.insert(name);
   }
@@ -481,7 +482,7 @@ Async<HttpResponse> Live::SetTopics(const std::string& stream_id, const HttpRequ
   if (!found) {
     co_return Error(absl::StatusCode::kNotFound, type::v1::ERROR_REASON_RECORD_NOT_FOUND,
                     "there is no such open stream: open one at /v1/events with the topics that you want",
-                    {{"id", stream_id.substr(0, 100)}});
+                    {{"id", Truncated(stream_id, 100)}});
   }
   HttpResponse response;
   response.body = nlohmann::json({{"stream_id", stream_id}, {"topics", topics}}).dump();

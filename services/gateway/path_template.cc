@@ -4,6 +4,7 @@
 
 #include "common/base/error.h"
 #include "common/base/status.h"
+#include "common/base/text.h"
 
 namespace crm::gateway {
 namespace path_template {
@@ -113,39 +114,6 @@ absl::StatusOr<PathTemplate> ParsePathTemplate(std::string_view text) {
   }
   if (out.segments.empty()) return Broken(text, "has no segments");
   return out;
-}
-
-bool IsUtf8(std::string_view text) {
-  const auto* p = reinterpret_cast<const unsigned char*>(text.data());
-  const auto* end = p + text.size();
-  while (p < end) {
-    if (*p < 0x80) {
-      ++p;
-      continue;
-    }
-    int more;
-    unsigned code;
-    if (*p >= 0xc2 && *p <= 0xdf) {
-      more = 1, code = *p & 0x1fu;
-    } else if (*p >= 0xe0 && *p <= 0xef) {
-      more = 2, code = *p & 0x0fu;
-    } else if (*p >= 0xf0 && *p <= 0xf4) {
-      more = 3, code = *p & 0x07u;
-    } else {
-      return false;
-    }
-    if (end - p <= more) return false;
-    for (int i = 1; i <= more; ++i) {
-      if ((p[i] & 0xc0) != 0x80) return false;
-      code = code << 6 | (p[i] & 0x3fu);
-    }
-    if ((more == 2 && (code < 0x800 || (code >= 0xd800 && code <= 0xdfff))) ||
-        (more == 3 && (code < 0x10000 || code > 0x10ffff))) {
-      return false;
-    }
-    p += more + 1;
-  }
-  return true;
 }
 
 absl::StatusOr<std::string> PercentDecode(std::string_view text, bool plus, bool keep_slash) {

@@ -32,9 +32,6 @@ absl::StatusOr<PathTemplate> ParsePathTemplate(std::string_view text);
 // (forms and queries). `keep_slash` leaves %2F as it is, for variables of several segments.
 absl::StatusOr<std::string> PercentDecode(std::string_view text, bool plus = false, bool keep_slash = false);
 
-// True for well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates).
-bool IsUtf8(std::string_view text);
-
 // "a=1&b=x%20y" -> pairs in order. At most `max` of them.
 absl::StatusOr<std::vector<std::pair<std::string, std::string>>> ParseQuery(std::string_view query, size_t max = 200);
 

@@ -12,6 +12,7 @@
 
 #include "common/base/error.h"
 #include "common/base/status.h"
+#include "common/base/text.h"
 #include "common/obs/trace.h"
 #include "services/gateway/raw.h"
 
@@ -262,8 +263,8 @@ absl::StatusOr<RpcRequest> ReadRequest(const RpcRoute& route, const RouteMatch& 
   for (const auto& [field, value] : match.variables) {
     std::string before = transcode::TextAt(*message, field);
     if (!before.empty() && before != value) {
-      return FieldError(field, absl::StrCat("is \"", before.substr(0, 100), "\" in the body and \"",
-                                            value.substr(0, 100), "\" in the path: they must be equal"));
+      return FieldError(field, absl::StrCat("is \"", Truncated(before, 100), "\" in the body and \"",
+                                            Truncated(value, 100), "\" in the path: they must be equal"));
     }
     CRM_TRY(json::SetField(*message, field, value));
   }

@@ -84,7 +84,7 @@ absl::Status WrongType(bool stream, unsigned& http_status) {
 }
 
 absl::Status UnknownPacking(std::string_view name) {
-  std::string text(name.substr(0, 20));
+  const std::string text = absl::CHexEscape(View(name.substr(0, 20)));  // a header may hold any bytes
   return Error(absl::StatusCode::kUnimplemented, type::v1::ERROR_REASON_BODY_INVALID,
                absl::StrCat("messages cannot be packed by \"", text, "\" here: use gzip or identity"),
                {{"encoding", text}});

@@ -47,15 +47,6 @@ TEST(PercentDecodeTest, Table) {
   }
 }
 
-TEST(Utf8Test, Table) {
-  for (const char* text : {"", "abc", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xed\x9f\xbf", "\xee\x80\x80"})
-    EXPECT_TRUE(IsUtf8(text)) << text;
-  for (const char* text : {"\x80", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80",
-                           "\xf5\x80\x80\x80", "a\xff", "\xe2\x82"}) {
-    EXPECT_FALSE(IsUtf8(text));
-  }
-}
-
 TEST(QueryTest, KeepsOrderAndRepeats) {
   auto got = ParseQuery("a=1&b=x%20y&a=2&c&d=&&e=1%3D2");
   ASSERT_TRUE(got.ok());
