@@ -61,13 +61,15 @@ struct Word {
 };
 std::optional<Word> WordAt(absl::string_view text) {
   if (!absl::StartsWith(text, "=?")) return std::nullopt;
+  // Many beginnings without an end must not each be followed to the letter's end.
+  text = text.substr(0, kWordBytesMax + 2);
   const size_t charset = text.find('?', 2);
   if (charset == absl::string_view::npos || charset == 2 || charset + 2 >= text.size() || text[charset + 2] != '?' ||
       (text[charset + 1] != 'B' && text[charset + 1] != 'b')) {
     return std::nullopt;
   }
   const size_t end = text.find("?=", charset + 3);
-  if (end == absl::string_view::npos || end > kWordBytesMax) return std::nullopt;
+  if (end == absl::string_view::npos) return std::nullopt;
   return Word{text.substr(2, charset - 2), text.substr(charset + 3, end - charset - 3), end + 2};
 }
 
