@@ -149,6 +149,7 @@ void ServedCall::Finish(const WireStatus& status) {
 // All that the caller says has come.
 void ServedCall::Complete() {
   complete_ = true;
+  if (body == Body::kTooLarge) return;  // what came of it has been thrown away
   if (request_.empty()) {
     body = Body::kNone;
   } else if (request_.size() < kPrefixBytes || request_.size() - kPrefixBytes != LengthOf(request_.data())) {
