@@ -111,6 +111,19 @@ TEST(WebhookUrl, NothingInsideIsReached) {
   EXPECT_GE(asked, 150);
 }
 
+TEST(WebhookBody, ACallsOwnBodyGoesAsItStands) {
+  v1::WebhookCall own;
+  own.set_body("{\"a\":  1}");
+  events::v1::Event event;
+  event.set_type("rule.called");
+  event.mutable_payload()->PackFrom(own);
+  for (const bool personal_data : {false, true}) EXPECT_EQ(*WebhookBody(event, personal_data), own.body());
+  own.set_personal_data(true);
+  event.mutable_payload()->PackFrom(own);
+  EXPECT_EQ(*WebhookBody(event, true), own.body());
+  EXPECT_TRUE(absl::IsFailedPrecondition(WebhookBody(event, false).status()));
+}
+
 TEST(WebhookUrl, WhatIsNoAddressIsRefused) {
   const NetGuard guard = Guard();
   for (const char* bad : {"",
