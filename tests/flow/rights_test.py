@@ -433,7 +433,7 @@ class PersonalDataTest(unittest.TestCase):
             questions += [(method, service, base)]
             questions += [(method, service, base | {"query": query, "view": "VIEW_FULL"}) for query in ("visible", "+49305550177", "pii@pii.example.com") if "query" in names]
             if "external_id" in names:
-                questions += [(method, service, {"phone": "+49305550177"}), (method, service, {"email": "pii@pii.example.com"})]
+                questions += [(method, service, {key: value}) for key, value in (("phone", "+49305550177"), ("email", "pii@pii.example.com")) if key in names]
             if method.short == "BatchGetRefs":
                 questions += [(method, service, {"ids": sorted(own.values())})]
         findings, shown = Findings(), set()

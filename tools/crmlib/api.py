@@ -4,6 +4,7 @@ import dataclasses
 import http.client
 import json
 import queue
+import select
 import socket
 import threading
 import time
@@ -35,6 +36,15 @@ class Answer:
     def reason(self) -> str:
         """ErrorInfo's reason, e.g. RECORD_NOT_FOUND; empty for a success."""
         return "" if self.ok else next((detail["reason"] for detail in self.error.get("details", []) if "reason" in detail), "")
+
+
+def ended(connection: http.client.HTTPConnection) -> bool:
+    """Whether the server has closed a connection that waits for its next request: nothing but its end can come then."""
+    if connection.sock is None:
+        return True
+    events = select.poll()
+    events.register(connection.sock, select.POLLIN)
+    return bool(events.poll(0))
 
 
 class ApiError(Exception):
@@ -72,6 +82,9 @@ class Api:
             sent["Content-Type"] = "application/json"
         sent |= self.headers | (headers or {})
         kept = getattr(self.local, "connection", None)
+        if kept and ended(kept):
+            self.close()
+            kept = None
         if kept:
             try:
                 return self.exchange(kept, method, path, data, sent)
