@@ -8,7 +8,8 @@
 
 namespace crm::messaging {
 
-// Gives a webhook a new secret; for a day the former one signs beside it, so that receivers can change over.
+// Gives a webhook a new secret; for a day the former one signs beside it, so that receivers can change over. A repeat under
+// the same key does not turn the former one out: it is answered by what was stored, and that is without the secret.
 Async<v1::Webhook> WebhookService::RotateWebhookSecret(Call& call, const v1::RotateWebhookSecretRequest& request) {
   CRM_CO_TRY(v1::Webhook before, co_await db_.Get(call, table_, request.id()));
   if (!app_.settings.secrets) co_return NoSecretsKept();
@@ -24,8 +25,9 @@ Async<v1::Webhook> WebhookService::RotateWebhookSecret(Call& call, const v1::Rot
   v1::WebhookUpdated event;
   *event.mutable_webhook() = after;
   batch.Emit(pg::EventOf(table_, "updated", after), event);
-  CRM_CO_TRY(co_await db_.Write(call, std::move(batch)));
-  after.set_secret(secret);
+  CRM_CO_TRY(const auto stored, co_await db_.OnceKept(call, std::move(batch), after.SerializeAsString()));
+  if (stored && !after.ParseFromString(*stored)) co_return absl::InternalError("the stored reply cannot be read");
+  if (!stored) after.set_secret(secret);
   co_return pg::Shown(call, table_, std::move(after));
 }
 
