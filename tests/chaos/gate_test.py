@@ -217,6 +217,7 @@ class GateTest(unittest.TestCase):
         print(f"  {dict(self.count)}; latest {self.worst['late'][0]:.2f} s after its deadline (promised {LATE_PROMISE}): {self.worst['late'][1][:160]}; "
               f"healed after {self.worst['healed'][0]:.1f} s at most ({self.worst['healed'][1]}); grown by MB: {growth}", flush=True)
         self.assertGreaterEqual(1 - self.count["other calls failed"] / self.count["other calls"], SUCCEED_LEAST)
+        self.assertEqual([edge.name for edge in self.edges if not edge.gate.bytes], [], "lines that nobody used")
         self.assertLess(max(growth.values()), GROWTH_TOLERATED >> 20, "a process has grown")
         self.whole()
 
