@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
@@ -81,7 +79,7 @@ int main(int argc, char** argv) {
     static ms::Webhooks webhooks{
         messaging, runtime.peer("scheduler"), WebhookSettingsOf(runtime.config().messaging()),
         [](const crm::Call& call, std::string id) { return files.CheckRecord(call, std::move(id)); }};
-    static ms::WebhookSender posts(webhooks);
+    static ms::WebhookSender posts(webhooks, runtime.holder());
     webhooks.wake = [] { posts.Wake(); };
     runtime.Own(webhooks.tables.webhooks);
     runtime.Own(webhooks.tables.deliveries);
@@ -116,9 +114,7 @@ int main(int argc, char** argv) {
       ms::HearForWebhooks(consumer, webhooks, "deal_pipeline");
     });
 
-    char host[256] = "";
-    gethostname(host, sizeof host - 1);
-    static ms::Sender sender(messaging, std::string(host) + " " + runtime.config().listen());
+    static ms::Sender sender(messaging, runtime.holder());
     messaging.wake_sender = [] { sender.Wake(); };
     runtime.Job("send", [](crm::Call call) { return sender.Run(std::move(call)); });
 

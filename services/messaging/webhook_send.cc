@@ -84,7 +84,7 @@ void HearForWebhooks(events::Consumer& consumer, Webhooks& webhooks, const std::
 // ---- the sender ----
 
 struct WebhookSender::Impl : std::enable_shared_from_this<WebhookSender::Impl> {
-  explicit Impl(Webhooks& w) : webhooks(w), pool(webhook_send::kAtOnce) {}
+  Impl(Webhooks& w, std::string name) : webhooks(w), holder(std::move(name)), pool(webhook_send::kAtOnce) {}
 
   struct Claim {
     Uuid tenant, id, webhook;
@@ -92,6 +92,7 @@ struct WebhookSender::Impl : std::enable_shared_from_this<WebhookSender::Impl> {
     int attempt = 0;
   };
 
+  Async<> TakeBackOwn(const Call& call);
   Async<int> Round(const Call& call);
   Async<> Post(Claim claim);
   Async<> Settle(const Call& call, const Claim& claim, const WebhookAnswer& answer, absl::Time failing_since,
@@ -99,6 +100,7 @@ struct WebhookSender::Impl : std::enable_shared_from_this<WebhookSender::Impl> {
   Async<> Disable(const Call& call, const Claim& claim, std::string why);
 
   Webhooks& webhooks;
+  const std::string holder;
   app::OffloadPool pool;
   std::mutex mutex;
   asio::any_io_executor executor;  // set while it runs
@@ -108,7 +110,8 @@ struct WebhookSender::Impl : std::enable_shared_from_this<WebhookSender::Impl> {
                given_up = webhook_send::Posted("given_up");
 };
 
-WebhookSender::WebhookSender(Webhooks& webhooks) : impl_(std::make_shared<Impl>(webhooks)) {}
+WebhookSender::WebhookSender(Webhooks& webhooks, std::string holder)
+    : impl_(std::make_shared<Impl>(webhooks, std::move(holder))) {}
 WebhookSender::~WebhookSender() = default;
 
 void WebhookSender::Wake() {
@@ -127,8 +130,13 @@ Async<> WebhookSender::Run(Call call) {
     impl->executor = here;
     impl->bell = std::make_unique<events::Bell>(here);
   }
+  bool taken_back = false;
   for (;;) {
     call.start = absl::Now();
+    if (!taken_back) {
+      const absl::Status status = co_await impl->TakeBackOwn(call);
+      taken_back = status.ok();
+    }
     auto claimed = co_await impl->Round(call);
     if (!claimed.ok() && absl::IsCancelled(claimed.status())) co_return claimed.status();
     if (claimed.ok() && *claimed > 0) continue;
@@ -136,12 +144,19 @@ Async<> WebhookSender::Run(Call call) {
   }
 }
 
+Async<> WebhookSender::Impl::TakeBackOwn(const Call& call) {
+  pg::Batch batch(call);
+  batch.Add(sql::kTakeBackDeliveries, pg::Params().Text(holder));
+  CRM_CO_TRY(co_await webhooks.app.worker_db.Write(call, std::move(batch)));
+  co_return absl::OkStatus();
+}
+
 // Claims as many as there are free hands for; answers how many.
 Async<int> WebhookSender::Impl::Round(const Call& call) {
   const int free = webhook_send::kAtOnce - running;
   if (free <= 0) co_return 0;
   pg::Batch batch(call);
-  batch.Add(sql::kClaimDeliveries, pg::Params().Int(free));
+  batch.Add(sql::kClaimDeliveries, pg::Params().Int(free).Text(holder));
   CRM_CO_TRY(auto results, co_await webhooks.app.worker_db.Write(call, std::move(batch)));
   const pg::Rows& rows = results[0];
   for (int i = 0; i < rows.size(); ++i) {

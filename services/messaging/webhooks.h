@@ -102,7 +102,8 @@ inline constexpr int kDeliveryDays = 30;
 // Posts what is due, until it is cancelled.
 class WebhookSender {
  public:
-  explicit WebhookSender(Webhooks& webhooks);
+  // `holder`: this process among its replicas, the same after a restart.
+  WebhookSender(Webhooks& webhooks, std::string holder);
   ~WebhookSender();
   Async<> Run(Call call);
   void Wake();  // thread-safe

@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -34,11 +32,8 @@ int main(int argc, char** argv) {
     runtime.Serve(std::make_unique<sched::NotificationService>(app));
     runtime.Serve(std::make_unique<sched::ClockService>(app));
 
-    // The same name after a restart, so that it finds its share of the timers again at once.
     sched::TimerOptions timing;
-    char host[256] = {};
-    gethostname(host, sizeof host - 1);
-    timing.holder = std::string(host) + ":" + runtime.config().listen();
+    timing.holder = runtime.holder();
     static sched::Timers timers(runtime.db(), runtime.worker_db(), timing);
     sched::FireTasks(timers, app);
     sched::FireReminders(timers, app);

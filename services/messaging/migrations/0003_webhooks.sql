@@ -48,10 +48,12 @@ CREATE TABLE delivery (
   update_time       timestamptz NOT NULL,
   event             bytea NOT NULL DEFAULT '',  -- crm.events.v1.Event
   lease_until       timestamptz,                -- somebody is posting it
+  holder            text NOT NULL DEFAULT '',   -- who, the same after a restart
   PRIMARY KEY (tenant_id, id)
 );
 COMMENT ON TABLE delivery IS 'Events on their way to webhooks; the sender looks across tenants: queue deletable';
 CREATE INDEX delivery_create_time ON delivery (tenant_id, create_time, id);
 CREATE INDEX delivery_webhook ON delivery (tenant_id, webhook_id, create_time, id);
 CREATE INDEX delivery_due ON delivery (next_attempt_time) WHERE status = 1;
+CREATE INDEX delivery_holder ON delivery (holder) WHERE lease_until IS NOT NULL;
 CREATE INDEX delivery_old ON delivery USING brin (create_time);

@@ -1,6 +1,6 @@
--- What is due, of all tenants, at most $1: four of one webhook at a time, so that a slow one does not take all hands. A lease ends by
+-- What is due, of all tenants, at most $1, for the holder $2: four of one webhook at a time, so that a slow one does not take all hands. A lease ends by
 -- itself if its holder dies; the delivery is then posted again, with the same id.
-UPDATE delivery d SET lease_until = now() + interval '60 seconds', attempt_count = d.attempt_count + 1
+UPDATE delivery d SET lease_until = now() + interval '60 seconds', holder = $2, attempt_count = d.attempt_count + 1
 FROM (
   SELECT tenant_id, id FROM (
     SELECT tenant_id, id, next_attempt_time, row_number() OVER (PARTITION BY tenant_id, webhook_id ORDER BY next_attempt_time, id) AS place
