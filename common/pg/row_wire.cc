@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstring>
 #include <mutex>
+#include <type_traits>
 
 namespace crm::pg::record {
 
@@ -288,7 +289,8 @@ class Reader {
   template <typename T>
   bool Number(T& value) {
     Space();
-    const bool quoted = at_ < end_ && *at_ == '"';  // 64-bit numbers are text
+    const bool quoted =
+        std::is_integral_v<T> && sizeof(T) == 8 && at_ < end_ && *at_ == '"';  // only 64-bit numbers are text
     if (quoted) ++at_;
     const auto parsed = std::from_chars(at_, end_, value);
     if (parsed.ec != std::errc() || parsed.ptr == at_) return false;
@@ -349,14 +351,24 @@ class Reader {
         WireInt(field.number, static_cast<uint64_t>(static_cast<int64_t>(it->second)), out_);
         return true;
       }
-      case FieldDescriptor::TYPE_INT32:
+      case FieldDescriptor::TYPE_INT32: {
+        int32_t value = 0;
+        if (!Number(value)) return false;
+        WireInt(field.number, static_cast<uint64_t>(static_cast<int64_t>(value)), out_);
+        return true;
+      }
       case FieldDescriptor::TYPE_INT64: {
         int64_t value = 0;
         if (!Number(value)) return false;
         WireInt(field.number, static_cast<uint64_t>(value), out_);
         return true;
       }
-      case FieldDescriptor::TYPE_UINT32:
+      case FieldDescriptor::TYPE_UINT32: {
+        uint32_t value = 0;
+        if (!Number(value)) return false;
+        WireInt(field.number, value, out_);
+        return true;
+      }
       case FieldDescriptor::TYPE_UINT64: {
         uint64_t value = 0;
         if (!Number(value)) return false;
