@@ -11,6 +11,7 @@
 #include <set>
 
 #include "common/base/error.h"
+#include "common/base/text.h"
 
 namespace crm::scheduler {
 
@@ -62,7 +63,8 @@ int Count(const short* list, int max) {
 absl::Status CheckRecurrence(const std::string& rrule, const std::string& field) {
   const std::set<std::string> parts = recurring::PartsOf(rrule);
   const auto wrong = [&](const std::string& what) { return FieldError(field, what); };
-  if (!parts.contains("FREQ")) return wrong("must be an RRULE of RFC 5545, such as FREQ=WEEKLY;BYDAY=MO;COUNT=10");
+  if (!IsClean(rrule) || !parts.contains("FREQ"))
+    return wrong("must be an RRULE of RFC 5545, such as FREQ=WEEKLY;BYDAY=MO;COUNT=10");
   const icalrecurrencetype rule = recurring::Parse(rrule);
   if (rule.freq == ICAL_NO_RECURRENCE) return wrong("is not an RRULE that can be read, see RFC 5545, section 3.3.10");
   if (rule.freq == ICAL_SECONDLY_RECURRENCE || rule.freq == ICAL_MINUTELY_RECURRENCE || parts.contains("BYSECOND") ||

@@ -53,11 +53,11 @@ TEST(RecurrenceTest, RefusesWhatIsNoRuleOrTooOften) {
                            "FREQ=WEEKLY;BYDAY=MO;UNTIL=20301231", "FREQ=MONTHLY;BYDAY=-1FR", "freq=daily"}) {
     EXPECT_TRUE(CheckRecurrence(good, "task.recurrence").ok()) << good;
   }
-  for (const char* bad :
-       {"", "DAILY", "FREQ=SOMETIMES", "FREQ=SECONDLY;COUNT=5", "FREQ=MINUTELY", "FREQ=DAILY;BYMINUTE=0,30",
-        "FREQ=DAILY;BYSECOND=1", "FREQ=DAILY;COUNT=0", "FREQ=DAILY;COUNT=1001", "FREQ=DAILY;COUNT=2;UNTIL=20301231",
-        "FREQ=DAILY;INTERVAL=0", "FREQ=DAILY;INTERVAL=100000", "FREQ=HOURLY;BYMONTHDAY=31",
-        "FREQ=HOURLY;INTERVAL=2;BYHOUR=9", "FREQ=DAILY;BYDAY=XX", "FREQ=WEEKLY;NONSENSE=1"}) {
+  for (const char* bad : {"", "DAILY", "FREQ=SOMETIMES", "FREQ=HOURLY;\x01X=1", "FREQ=HOURLY;\xff=1",
+                          "FREQ=SECONDLY;COUNT=5", "FREQ=MINUTELY", "FREQ=DAILY;BYMINUTE=0,30", "FREQ=DAILY;BYSECOND=1",
+                          "FREQ=DAILY;COUNT=0", "FREQ=DAILY;COUNT=1001", "FREQ=DAILY;COUNT=2;UNTIL=20301231",
+                          "FREQ=DAILY;INTERVAL=0", "FREQ=DAILY;INTERVAL=100000", "FREQ=HOURLY;BYMONTHDAY=31",
+                          "FREQ=HOURLY;INTERVAL=2;BYHOUR=9", "FREQ=DAILY;BYDAY=XX", "FREQ=WEEKLY;NONSENSE=1"}) {
     const absl::Status refused = CheckRecurrence(bad, "task.recurrence");
     ASSERT_FALSE(refused.ok()) << bad;
     EXPECT_EQ(ViolationsOf(refused)[0].field, "task.recurrence");
