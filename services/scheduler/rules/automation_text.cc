@@ -10,12 +10,14 @@
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/timestamp.pb.h>
 
+#include <algorithm>
 #include <kainjow/mustache.hpp>
 #include <utility>
 #include <vector>
 
 #include "common/base/error.h"
 #include "common/base/status.h"
+#include "common/base/text.h"
 #include "common/base/time.h"
 #include "crm/identity/v1/user.pb.h"
 #include "crm/type/v1/money.pb.h"
@@ -31,6 +33,8 @@ using kainjow::mustache::data;
 
 // Deeper messages are nobody's variables.
 constexpr int kDataDepthMax = 4;
+// Sections inside each other: lists of lists, and a condition or two.
+constexpr size_t kSectionsMax = 4;
 
 const std::map<std::string, const Descriptor*>& LinkedTypes() {
   static const auto* types = [] {
@@ -218,31 +222,40 @@ absl::Status CheckTemplate(absl::string_view text, const ObjectKind& object, abs
     return FieldError(where, absl::StrCat("is no template: ", parsed.error_message(),
                                           "; a variable stands as {{title}}, a list as {{#tags}}{{.}} {{/tags}}"));
   }
-  int inside = 0;
+  std::vector<std::string> inside;  // sections that are open
   for (const texts::Tag& tag : texts::TagsOf(text)) {
     if (tag.mark == '>' || tag.mark == '=') {
       return FieldError(where, "must not have partials ({{> }}) or other delimiters ({{= }})");
     }
     if (tag.mark == '!') continue;
     if (tag.mark == '/') {
-      --inside;
+      if (!inside.empty()) inside.pop_back();
       continue;
     }
     const bool section = tag.mark == '#' || tag.mark == '^';
     // What a section's element has is not known here.
-    if (inside == 0) {
+    if (inside.empty()) {
       const std::vector<std::string> path = absl::StrSplit(tag.name, '.');
       const auto linked = texts::LinkedTypes().find(path.front());
       const bool known = texts::Leads(object.record, path, 0) ||
                          (linked != texts::LinkedTypes().end() && texts::Leads(linked->second, path, 1));
       if (!known) {
         return FieldError(where,
-                          absl::StrCat("there is no variable {{", tag.name.substr(0, 60), "}} for a ", object.name,
+                          absl::StrCat("there is no variable {{", Truncated(tag.name, 60), "}} for a ", object.name,
                                        "; the catalogue (GET /v1/rules:catalogue) lists its fields, ",
                                        "and contact., company., deal., lead. and owner. name its neighbours"));
       }
     }
-    if (section) ++inside;
+    if (!section) continue;
+    // A list of ten gone through in itself ten times would be gone through ten thousand million times.
+    if (std::find(inside.begin(), inside.end(), tag.name) != inside.end()) {
+      return FieldError(
+          where, absl::StrCat("{{", std::string(1, tag.mark), Truncated(tag.name, 60), "}} stands inside itself"));
+    }
+    inside.push_back(tag.name);
+    if (inside.size() > texts::kSectionsMax) {
+      return FieldError(where, absl::StrCat("has sections more than ", texts::kSectionsMax, " deep"));
+    }
   }
   return absl::OkStatus();
 }

@@ -342,11 +342,14 @@ TEST(AutomationText, VariablesAreFilledIn) {
 TEST(AutomationText, WhatIsNoTemplateIsRefused) {
   const ObjectKind& deal = *Catalogue::Get().FindObject("deal");
   for (const char* good : {"", "plain", "{{title}}", "{{ contact.display_name }}", "{{#tags}}{{.}}{{/tags}}",
-                           "{{amount}}", "{{owner.display_name}}", "{{! comment }}x"}) {
+                           "{{amount}}", "{{owner.display_name}}", "{{! comment }}x",
+                           "{{#tags}}{{^lines}}x{{/lines}}{{/tags}}{{#tags}}{{.}}{{/tags}}"}) {
     EXPECT_TRUE(CheckTemplate(good, deal, "f").ok()) << good << CheckTemplate(good, deal, "f");
   }
-  for (const char* bad : {"{{amuont}}", "{{contact.frist_name}}", "{{#tags}}", "{{title", "{{> secret}}", "{{=<% %>=}}",
-                          "{{title.length}}", "{{amount.whatever}}"}) {
+  for (const char* bad :
+       {"{{amuont}}", "{{contact.frist_name}}", "{{#tags}}", "{{title", "{{> secret}}", "{{=<% %>=}}",
+        "{{title.length}}", "{{amount.whatever}}", "{{#tags}}{{#lines}}{{#tags}}x{{/tags}}{{/lines}}{{/tags}}",
+        "{{#tags}}{{#a}}{{#b}}{{#c}}{{#d}}x{{/d}}{{/c}}{{/b}}{{/a}}{{/tags}}"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(CheckTemplate(bad, deal, "f"))) << bad;
   }
   EXPECT_THAT(LinkedIn("{{contact.display_name}} {{title}} {{owner.display_name}}", deal.record),
