@@ -253,6 +253,33 @@ class MessagingTest(unittest.TestCase):
             eventually(lambda kind=kind, count=count: self.events(kind) == count, WAIT, f"{count} {kind}, not {self.events(kind)}")
         self.assertEqual(self.stack.value("SELECT count(*) FROM messaging.send"), "0")
 
+    def test_a_slow_server_holds_up_nobody_else(self):
+        tenant = self.stack.value(f"SELECT tenant_id FROM messaging.channel WHERE address = '{self.address}'")
+        other = self.stack.sign_up()
+        other.post("/v1/channels", {"name": "Sales", "address": f"sales@other.{self.domain}", "is_default": True,
+                                    "smtp": {"host": "127.0.0.1", "port": self.box.port, "security": "SMTP_SECURITY_NONE"}})
+        slow = [self.send(f"silent{n}@{self.domain}")["id"] for n in range(14)]  # more than are sent at once
+        most = 0
+
+        def under_way() -> int:
+            nonlocal most
+            now = int(self.stack.value(f"SELECT count(*) FROM messaging.message WHERE tenant_id = '{tenant}' AND status = 2"))
+            most = max(most, now)
+            return now
+
+        eventually(lambda: under_way() == 4, WAIT, "four letters under way")
+        quick = [other.post("/v1/messages", {"recipients": [{"address": f"ada{n}@other.{self.domain}"}], "subject": "Offer", "text": "Hello"})["id"]
+                 for n in range(6)]
+        eventually(lambda: under_way() >= 0 and all(other.get(f"/v1/messages/{id}")["status"] == "MESSAGE_STATUS_SENT" for id in quick), WAIT,
+                   "the other's letters sent")
+        self.assertLessEqual(most, 4)
+        # The others have had their turn when each has been tried.
+        eventually(lambda: under_way() >= 0 and all(self.message(id)["attempt_count"] > 0 for id in slow), WAIT, "every slow letter tried")
+        self.assertLessEqual(most, 4)
+        # What waits for a channel that is gone does not wait any longer.
+        self.api.call("DELETE", f"/v1/channels/{self.channel['id']}")
+        eventually(lambda: self.stack.value("SELECT count(*) FROM messaging.send") == "0", WAIT, "nothing queued")
+
     def test_the_sender_dies_between_mark_and_answer(self):
         letter, address = self.killed_at("messaging.before_answer", "crash")
         self.assertEqual(len(self.box.letters(address)), 1)

@@ -1,3 +1,4 @@
+#include <absl/container/flat_hash_map.h>
 #include <absl/strings/str_cat.h>
 
 #include <algorithm>
@@ -29,11 +30,15 @@ namespace sender_internal {
 constexpr int kAtOnce = 12;
 // Of one tenant: a company whose server is slow must not fill all places.
 constexpr int kAtOncePerTenant = 4;
-constexpr int kTenantsPerTurn = 32;
+constexpr int kTenantsPerLook = 32;
 // How long a claim lasts: more than any attempt (SmtpTimes.all) and its records take.
 constexpr int kClaimSeconds = 300;
 // How often the queue is looked at when nobody calls: what was put back comes due by itself.
 constexpr std::chrono::milliseconds kLookEvery{500};
+// A look takes at most a tenth of the time, however many tenants have letters waiting.
+constexpr int kLookRest = 10;
+// How often what is due is counted, for those who watch: counting reads it all.
+constexpr std::chrono::milliseconds kCountEvery{5000};
 constexpr std::chrono::milliseconds kShareLease{15000};
 // What letters under way get when the process is told to stop; the process itself waits 5 s.
 constexpr std::chrono::milliseconds kEndMax{4500};
@@ -85,6 +90,10 @@ struct Sender::Impl : std::enable_shared_from_this<Sender::Impl> {
 
   Async<> Run(Call call);
   Async<int> Turn(const Call& call, const std::vector<int>& shards);
+  // Whether a look would find something; else it is for what comes due by itself, and for other replicas' letters.
+  bool WantsLook() const { return queued || (due.empty() && more_due); }
+  Async<> Look(const Call& call, const std::vector<int>& shards);
+  Async<std::vector<sq::Claim>> ClaimDue(const Call& call);
   Async<> TakeBackOwn(const Call& call);
   asio::awaitable<void> Send(sq::Claim claim);
   Async<> Attempt(sq::Claim& claim);
@@ -98,8 +107,14 @@ struct Sender::Impl : std::enable_shared_from_this<Sender::Impl> {
   Messaging& app;
   const std::string holder;
   std::shared_ptr<asio::steady_timer> sleep;  // on the job's loop
-  std::atomic<bool> woken{false};
-  int under_way = 0;  // on the job's loop
+  std::atomic<bool> queued{true};             // something has been queued since the last look
+  // On the job's loop.
+  bool freed = false;  // a letter has ended since the last turn
+  int under_way = 0;
+  absl::flat_hash_map<Uuid, int> under_way_of;  // by tenant
+  std::vector<Uuid> due;                        // tenants that had letters due at the last look, and may have more
+  bool more_due = false;                        // there were more tenants than one look takes
+  std::chrono::steady_clock::time_point look_after{}, look_by{}, count_at{};
   obs::Counter sent, again, bounced, failed, unknown;
   obs::Histogram seconds;
   obs::Gauge backlog, lag;
@@ -110,7 +125,7 @@ Sender::~Sender() = default;
 Async<> Sender::Run(Call call) { return impl_->Run(std::move(call)); }
 
 void Sender::Wake() {
-  impl_->woken = true;
+  impl_->queued = true;
   if (auto timer = std::atomic_load(&impl_->sleep)) {
     asio::post(timer->get_executor(), [timer] { timer->cancel(); });
   }
@@ -128,15 +143,16 @@ Async<> Sender::Impl::Run(Call call) {
     const auto stop = co_await asio::this_coro::cancellation_state;
     if (stop.cancelled() != asio::cancellation_type::none) break;
     (void)co_await share.Renew();
-    woken = false;
+    freed = false;
     auto claimed = co_await Turn(call, share.shards());
     if (!claimed.ok())
       obs::Log(obs::Level::kWarning, call, "the queue of letters cannot be read",
                {{"error", claimed.status().message()}});
-    if (claimed.ok() && *claimed > 0 && under_way < sq::kAtOnce) continue;
-    if (woken && under_way < sq::kAtOnce) continue;
+    const bool able = claimed.ok() && under_way < sq::kAtOnce && !share.shards().empty();
+    const auto now = std::chrono::steady_clock::now();
+    if (able && (*claimed > 0 || freed || (WantsLook() && now >= look_after))) continue;
     boost::system::error_code ended;
-    timer->expires_after(sq::kLookEvery);
+    timer->expires_at(able && WantsLook() ? std::min(look_after, now + sq::kLookEvery) : now + sq::kLookEvery);
     co_await timer->async_wait(asio::redirect_error(asio::use_awaitable, ended));
   }
   co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
@@ -161,30 +177,57 @@ Async<> Sender::Impl::TakeBackOwn(const Call& call) {
   co_return absl::OkStatus();
 }
 
-// Claims what is due, tenant by tenant, as far as there is room; answers how many.
-Async<int> Sender::Impl::Turn(const Call& call, const std::vector<int>& shards) {
-  if (under_way >= sq::kAtOnce) co_return 0;
+// Which tenants have letters due; and every few seconds how many letters.
+Async<> Sender::Impl::Look(const Call& call, const std::vector<int>& shards) {
   std::vector<int64_t> buckets;
   for (int bucket = 0; bucket < 256; ++bucket) {
     if (std::find(shards.begin(), shards.end(), bucket % events::kShards) != shards.end()) buckets.push_back(bucket);
   }
-  if (buckets.empty()) co_return 0;
-  CRM_CO_TRY(pg::Rows waiting, co_await app.worker_db.Read(call, sql::kSendBacklog, pg::Params().IntArray(buckets)));
-  backlog.Set(static_cast<double>(waiting.Int(0, 0)));
-  lag.Set(static_cast<double>(std::max<int64_t>(0, waiting.Int(0, 1))));
-  if (waiting.Int(0, 0) == 0) co_return 0;
-  CRM_CO_TRY(pg::Rows tenants, co_await app.worker_db.Read(call, sql::kDueTenants,
-                                                           pg::Params().IntArray(buckets).Int(sq::kTenantsPerTurn)));
-  int claimed = 0;
-  for (int i = 0; i < tenants.size() && under_way < sq::kAtOnce; ++i) {
-    const Uuid tenant = tenants.Id(i, 0);
-    const int room = std::min(sq::kAtOncePerTenant, sq::kAtOnce - under_way);
-    pg::Batch batch(call);
-    batch.Add(sql::kClaimSends, pg::Params().Id(tenant).Text(holder).Int(sq::kClaimSeconds).Int(room));
-    CRM_CO_TRY(auto results, co_await app.worker_db.Write(call, std::move(batch)));
-    const pg::Rows& rows = results.front();
+  const auto begin = std::chrono::steady_clock::now();
+  queued = false;
+  pg::Batch batch(call);
+  batch.Add(sql::kByQueueAlone);
+  batch.Add(sql::kDueTenants, pg::Params().IntArray(buckets).Int(sq::kTenantsPerLook));
+  const bool count = begin >= count_at;
+  if (count) batch.Add(sql::kSendBacklog, pg::Params().IntArray(buckets));
+  CRM_CO_TRY(auto results, co_await app.worker_db.Read(call, std::move(batch)));
+  const auto end = std::chrono::steady_clock::now();
+  look_after = end + sq::kLookRest * (end - begin);
+  look_by = end + sq::kLookEvery;
+  due.clear();
+  for (int i = 0; i < results[1].size(); ++i) due.push_back(results[1].Id(i, 0));
+  more_due = results[1].size() == sq::kTenantsPerLook;
+  if (count) {
+    count_at = end + sq::kCountEvery;
+    backlog.Set(static_cast<double>(results[2].Int(0, 0)));
+    lag.Set(static_cast<double>(std::max<int64_t>(0, results[2].Int(0, 1))));
+  }
+  co_return absl::OkStatus();
+}
+
+// Claims letters of the tenants that have some, each as far as it may have more under way, all in one transaction.
+Async<std::vector<sq::Claim>> Sender::Impl::ClaimDue(const Call& call) {
+  std::vector<sq::Claim> claims;
+  std::vector<std::pair<Uuid, int>> asked;
+  int room = sq::kAtOnce - under_way;
+  pg::Batch batch(call);
+  batch.Add(sql::kByQueueAlone);
+  for (const Uuid& tenant : due) {
+    const auto at_work = under_way_of.find(tenant);
+    const int count = std::min(room, sq::kAtOncePerTenant - (at_work == under_way_of.end() ? 0 : at_work->second));
+    if (count <= 0) continue;
+    batch.Add(sql::kClaimSends,
+              pg::Params().Id(tenant).Text(holder).Int(sq::kClaimSeconds).Int(count).Int(tenant.bucket()));
+    asked.emplace_back(tenant, count);
+    room -= count;
+  }
+  if (asked.empty()) co_return claims;
+  CRM_CO_TRY(auto results, co_await app.worker_db.Write(call, std::move(batch)));
+  for (size_t i = 0; i < asked.size(); ++i) {
+    const auto& [tenant, count] = asked[i];
+    const pg::Rows& rows = results[i + 1];
     for (int j = 0; j < rows.size(); ++j) {
-      sq::Claim claim;
+      sq::Claim& claim = claims.emplace_back();
       claim.tenant = tenant;
       claim.message_id = TypeId("message", rows.Id(j, 0));
       claim.token = rows.Int(j, 1);
@@ -193,13 +236,27 @@ Async<int> Sender::Impl::Turn(const Call& call, const std::vector<int>& shards) 
       claim.doubts = static_cast<int>(rows.Int(j, 4));
       claim.begun = rows.Bool(j, 5);
       claim.cause = {std::string(rows.Text(j, 6)), std::string(rows.Text(j, 7)), static_cast<int>(rows.Int(j, 8))};
-      ++under_way;
-      ++claimed;
-      const auto executor = co_await asio::this_coro::executor;
-      asio::co_spawn(executor, Send(std::move(claim)), asio::detached);
     }
+    if (rows.size() < count) due.erase(std::find(due.begin(), due.end(), tenant));  // that was all it had
   }
-  co_return claimed;
+  co_return claims;
+}
+
+// Begins to send what is due, as far as there is room; answers how many letters.
+Async<int> Sender::Impl::Turn(const Call& call, const std::vector<int>& shards) {
+  if (under_way >= sq::kAtOnce || shards.empty()) co_return 0;
+  const auto now = std::chrono::steady_clock::now();
+  if (now >= look_after && (WantsLook() || now >= look_by)) {
+    CRM_CO_TRY(co_await Look(call, shards));
+  }
+  CRM_CO_TRY(std::vector<sq::Claim> claims, co_await ClaimDue(call));
+  const auto executor = co_await asio::this_coro::executor;
+  for (sq::Claim& claim : claims) {
+    ++under_way;
+    ++under_way_of[claim.tenant];
+    asio::co_spawn(executor, Send(std::move(claim)), asio::detached);
+  }
+  co_return static_cast<int>(claims.size());
 }
 
 asio::awaitable<void> Sender::Impl::Send(sq::Claim claim) {
@@ -214,7 +271,8 @@ asio::awaitable<void> Sender::Impl::Send(sq::Claim claim) {
     obs::Log(obs::Level::kError, "sending a letter threw", {{"message", claim.message_id}, {"error", e.what()}});
   }
   --under_way;
-  woken = true;
+  if (--under_way_of[claim.tenant] == 0) under_way_of.erase(claim.tenant);
+  freed = true;
   if (sleep) sleep->cancel();
 }
 

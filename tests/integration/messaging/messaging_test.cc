@@ -8,7 +8,9 @@
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/streambuf.hpp>
 #include <boost/asio/write.hpp>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "common/app/offload.h"
 #include "common/base/error.h"
@@ -220,6 +222,25 @@ TEST_F(MessagingTest, ALetterUnderWayEndsBeforeTheSenderDoes) {
   release.join();
   EXPECT_EQ(Get(letter->id()).status(), v1::MESSAGE_STATUS_SENT);
   EXPECT_EQ(Value("SELECT count(*) FROM messaging.send WHERE tenant_id = '" + tenant_.ToString() + "'"), "0");
+}
+
+TEST_F(MessagingTest, OfOneTenantFourLettersAreUnderWayHoweverManyWait) {
+  server_.Hold();
+  std::vector<std::string> ids;
+  for (int i = 0; i < 40; ++i) {
+    auto letter = Send(Admin(), "ada" + std::to_string(i) + "@example.org");
+    ASSERT_TRUE(letter.ok()) << letter.status();
+    ids.push_back(letter->id());
+  }
+  const std::string ours = "tenant_id = '" + tenant_.ToString() + "'";
+  Start("first");
+  loop_.Until([&] { return Value("SELECT count(*) FROM messaging.send WHERE begun AND " + ours) == "4"; });
+  EXPECT_EQ(Value("SELECT count(*) FROM messaging.send WHERE holder <> '' AND " + ours), "4");
+  server_.Release();
+  for (const std::string& id : ids) UntilStatus(id, v1::MESSAGE_STATUS_SENT);
+  Stop();
+  EXPECT_EQ(server_.letters(), 40);
+  EXPECT_EQ(Value("SELECT count(*) FROM messaging.message WHERE attempt_count > 1 AND " + ours), "0");
 }
 
 TEST_F(MessagingTest, TakingBackAndSendingMeetAtTheRow) {
