@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "common/base/text.h"
+#include "services/messaging/trust.h"
 
 namespace crm::messaging {
 namespace smtp_internal {
@@ -159,7 +160,7 @@ SmtpOutcome SmtpSend(const SmtpRequest& request) {
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
-    if (!request.ca_file.empty()) curl_easy_setopt(curl, CURLOPT_CAINFO, request.ca_file.c_str());
+    Trust(curl, request.ca_file);
     if (!request.server.user().empty()) {
       curl_easy_setopt(curl, CURLOPT_USERNAME, request.server.user().c_str());
       curl_easy_setopt(curl, CURLOPT_PASSWORD, request.password.c_str());
