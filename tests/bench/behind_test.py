@@ -3,7 +3,6 @@ took place, finds its columns and comes to an end. The figures themselves say no
 python3 tests/bench/behind_test.py"""
 
 import os
-import shutil
 import sys
 import tempfile
 import unittest
@@ -25,7 +24,7 @@ class Whole(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.system = system.System(Path(tempfile.mkdtemp(prefix="crm-bench-")), BUILD)
-        cls.addClassCleanup(shutil.rmtree, cls.system.folder, ignore_errors=True)
+        cls.addClassCleanup(cls.system.drop)
         cls.addClassCleanup(cls.system.close)
         cls.system.prepare()
         cls.system.start_stores()
