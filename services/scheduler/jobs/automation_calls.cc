@@ -1,8 +1,10 @@
 #include "services/scheduler/jobs/automation_calls.h"
 
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
 #include <google/protobuf/struct.pb.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -16,6 +18,7 @@
 #include "common/base/text.h"
 #include "common/base/time.h"
 #include "common/json/json.h"
+#include "crm/type/v1/options.pb.h"
 #include "services/scheduler/rules/automation_catalogue.h"
 #include "services/scheduler/rules/automation_program.h"
 #include "services/scheduler/rules/automation_text.h"
@@ -63,6 +66,13 @@ std::unique_ptr<google::protobuf::Message> Outgoing(const google::protobuf::Mess
     out->GetReflection()->ClearField(out.get(), access);  // what this service may do with it
   }
   return out;
+}
+
+// Whether the log of webhooks takes such a record; the body names it all the same.
+bool Logs(const std::string& object) {
+  const auto* field = messaging::v1::CallWebhookRequest::descriptor()->FindFieldByName("record_id");
+  const std::vector<std::string> kinds = absl::StrSplit(field->options().GetExtension(type::v1::field).ref(), ',');
+  return std::find(kinds.begin(), kinds.end(), object) != kinds.end();
 }
 
 // What is posted where the rule says nothing else: as events are, with the rule and its run.
@@ -125,7 +135,7 @@ Async<Prepared> Effects::PrepareCall(Scene& scene, const v1::CallWebhookAction& 
   }
   auto request = std::make_unique<messaging::v1::CallWebhookRequest>();
   request->set_id(webhook.id());
-  request->set_record_id(TextField(*scene.record, "id"));
+  if (calling::Logs(scene.program->object()->name)) request->set_record_id(TextField(*scene.record, "id"));
   request->set_personal_data(webhook.personal_data());
   Prepared prepared;
   prepared.text = absl::StrCat("posts to webhook \"", webhook.name(), "\" (", webhook.url(),
