@@ -4,6 +4,7 @@ the line succeed, what is healed works again within ten seconds, nobody dies or 
 chance, from a seed that is printed, each line gets some of the faults; CRM_LONG=1 gives every line all of them. CRM_EDGES names lines
 ("gateway->contact contact->postgres")."""
 
+import contextlib
 import json
 import os
 import random
@@ -127,7 +128,7 @@ class GateTest(unittest.TestCase):
         cls.catalogue = Catalogue(cls.stack)
         cls.census = Census(cls.stack, cls.catalogue.services)
         cls.tenant = PatientTenant(cls.stack, cls.catalogue, "gate")
-        cls.http = Patient(cls.stack.instance.url, cls.tenant.http.headers)
+        cls.http = Patient(cls.stack.instance.url, {}, cls.tenant.session)
         cls.requester = Requester(cls.catalogue)
         cls.writes = {service: [method for method in writes(cls.catalogue) if cls.catalogue.services_of(method) == [service]
                                 and cls.requester.learn(cls.tenant, method)] for service in cls.catalogue.services}
@@ -231,8 +232,7 @@ class GateTest(unittest.TestCase):
         time.sleep(0.5)
         alive: list[str] = []
         try:
-            for pid in stopped:
-                os.kill(pid, signal.SIGSTOP)
+            send(stopped, signal.SIGSTOP)
             end = time.monotonic() + (STILL_SECONDS_LONG if self.long else STILL_SECONDS)
             while time.monotonic() < end:
                 for service in self.stack.services:
@@ -240,8 +240,7 @@ class GateTest(unittest.TestCase):
                         alive.append(f"{answer.status}")
                 time.sleep(0.2)
         finally:
-            for pid in stopped:
-                os.kill(pid, signal.SIGCONT)
+            send(stopped, signal.SIGCONT)
         probe = Load(self, [], [], 0, dice)
         healed = self.healed(set(self.catalogue.services), probe, "PostgreSQL goes on")
         load.end()
@@ -257,6 +256,12 @@ class GateTest(unittest.TestCase):
         problems, counts = Check(self.stack, self.catalogue, [self.tenant], folder).all()
         self.assertFalse(problems, "\n".join(problems[:40]))
         self.assertGreater(counts["events"], 100)
+
+
+def send(pids: list[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # a child that has done its work
+            os.kill(pid, number)
 
 
 def with_children(pid: int) -> list[int]:

@@ -93,7 +93,7 @@ class Writer(threading.Thread):
     def __init__(self, stack, tenant: Tenant, found: list[Kind], number: int, folder: Path, seed):
         super().__init__(daemon=True)
         self.tenant, self.kinds, self.number = tenant, found, number
-        self.http = Patient(stack.instance.url, dict(tenant.http.headers))
+        self.http = Patient(stack.instance.url, {}, tenant.session)
         self.dice = random.Random(f"{seed}/writer {number}")
         self.ledger = Ledger(folder / f"{tenant.mark}-{number}.ledger")
         self.requests = Requests(tenant.catalogue, "", tenant.requests.hints)

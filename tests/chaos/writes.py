@@ -34,14 +34,16 @@ class Patient(Http):
     """The edge for a caller who repeats a write under its key until it is answered. Each thread has its own connections."""
     apis: dict[str, Api] = {}
 
-    def __init__(self, url: str, headers: dict[str, str]):
+    def __init__(self, url: str, headers: dict[str, str], session: "Session | None" = None):
         super().__init__(url, headers)
+        self.session = session
         self.unanswered: list[str] = []  # attempts without an answer that says what became of it
 
     def once(self, verb: str, path: str, body=None, headers: dict | None = None) -> Result:
         """One attempt; no answer is UNREACHABLE."""
+        own = self.session.headers() if self.session else {}
         try:
-            result = http_result(self.api.call(verb, path, body, self.headers | (headers or {})))
+            result = http_result(self.api.call(verb, path, body, self.headers | own | (headers or {})))
         except Unreachable as error:
             result = Result("UNREACHABLE", "", str(error), (), {}, None)
         if result.code in UNKNOWN:
@@ -68,6 +70,24 @@ class Patient(Http):
         return self.raw(verb, path, b"x" if takes_bytes(method.http[0]) else body, {"Idempotency-Key": key_})
 
 
+class Session:
+    """An administrator's token, a new one before the old one ends."""
+
+    RENEWED_AFTER_SECONDS = 300.0
+
+    def __init__(self, api: Api, login: str):
+        self.api, self.login, self.lock = api, login, threading.Lock()
+        self.token, self.since = api.token, time.monotonic()
+
+    def headers(self) -> dict[str, str]:
+        with self.lock:
+            if time.monotonic() - self.since > self.RENEWED_AFTER_SECONDS:
+                answer = Patient(self.api.url, {}).raw("POST", "/v1/sessions", {"login": self.login, "password": PASSWORD})
+                assert answer.ok, f"signing in again: {answer}"
+                self.token, self.since = answer.body["access_token"], time.monotonic()
+            return {"Authorization": f"Bearer {self.token}"}
+
+
 class PatientTenant(Tenant):
     """A tenant with one record of every kind, whose further requests outlive deaths. It has a mail server that nobody reaches, and
     letters for it wait until long after the test."""
@@ -75,7 +95,8 @@ class PatientTenant(Tenant):
 
     def __init__(self, stack: Stack, catalogue: Catalogue, mark: str):
         super().__init__(stack, catalogue, mark)
-        self.http = Patient(stack.instance.url, {"Authorization": f"Bearer {self.admin.token}"})
+        self.session = Session(self.admin, self.admin.login)
+        self.http = Patient(stack.instance.url, {}, self.session)
         self.requests.hints = {"login": self.admin.login, "password": PASSWORD, "old_password": PASSWORD, "new_password": PASSWORD}
         self.uuid = tenant_uuid(self.admin.tenant_id)
         self.admin.patch(f"/v1/channels/{self.id('channel')}", {"smtp": {"host": "127.0.0.1", "port": 9, "security": "SMTP_SECURITY_NONE"}})
