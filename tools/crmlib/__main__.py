@@ -19,6 +19,7 @@ COMMANDS = {
     "psql": ("psql", "[SERVICE | admin] [ARGS...] PostgreSQL as that service's role, or as the migration role"),
     "env": ("env", "print export lines (CRM_URL, CRM_TOKEN ...) for `eval`"),
     "test": ("test", "[--only REGEX] [--long] [--preset P] lint, build, then every test"),
+    "fuzz": ("fuzz", "[NAME...] [--seconds N] [--coverage] look for input that breaks a parser (clang)"),
     "bench": ("bench", "[--json] [--quick] [--size N] measure against pgbench on the very SQL"),
     "demo": ("demo", "[DIR] the first job, step by step, on CSV files or on data of its own"),
     "client": ("client", "ts [--out DIR] [--url URL] a typed TypeScript client package"),

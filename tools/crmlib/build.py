@@ -8,7 +8,7 @@ from pathlib import Path
 
 from crmlib import console, deps, paths
 
-PRESETS = ("dev", "release", "asan", "tsan", "plain")
+PRESETS = ("dev", "release", "asan", "tsan", "plain", "fuzz", "coverage")
 # What an edge costs before its like has been measured, in seconds of one core: only their proportions matter.
 COMPILE_SECONDS, LINK_SECONDS, OTHER_SECONDS = 20.0, 1.0, 0.3
 JOB_BYTES = 2 << 30  # a unity unit that sees gRPC and Asio takes up to this much memory to compile

@@ -22,7 +22,7 @@ PACKAGES = {
     "libraries": "libabsl-dev libboost1.81-dev libpq-dev libpqxx-dev libhiredis-dev libnghttp2-dev libssl-dev libsodium-dev libicu-dev "
                  "libphonenumber8 libhowardhinnant-date-dev libspdlog-dev libfmt-dev prometheus-cpp-dev "
                  "nlohmann-json3-dev rapidjson-dev libcurl4-openssl-dev libcsv-dev libre2-dev libical-dev libkainjow-mustache-dev libgmime-3.0-dev libxml2-dev libmagic-dev",
-    "tests": "libgtest-dev libgmock-dev libbenchmark-dev python3-aiosmtpd chromium fonts-dejavu-core prometheus",
+    "tests": "libgtest-dev libgmock-dev libbenchmark-dev python3-aiosmtpd chromium fonts-dejavu-core prometheus clang-14 libclang-rt-14-dev llvm-14",
     "processes": "postgresql-15 redis-server supervisor haproxy openssl tzdata",
     "tools": "curl jq ca-certificates",
 }
