@@ -22,6 +22,7 @@
 #include "common/base/status.h"
 #include "common/base/text.h"
 #include "common/json/json.h"
+#include "services/messaging/trust.h"
 #include "services/messaging/webhooks.h"
 
 namespace crm::messaging {
@@ -88,7 +89,13 @@ absl::StatusOr<WebhookUrl> ParseWebhookUrl(const std::string& text, const NetGua
   }
   if (!wp::Part(url.get(), CURLUPART_FRAGMENT).empty()) return wp::BadUrl("must not hold a fragment (#...)");
   if (parsed.host.size() > 2 && parsed.host.front() == '[') parsed.host = parsed.host.substr(1, parsed.host.size() - 2);
-  if (parsed.host.empty()) return wp::BadUrl("names no host");
+  // A host may have been written with escapes, of any bytes.
+  const auto of_host = [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains(".-_:", c);
+  };
+  if (parsed.host.empty() || !std::all_of(parsed.host.begin(), parsed.host.end(), of_host)) {
+    return wp::BadUrl("names no host");
+  }
   if (scheme == "http" && !guard.Allows(parsed.host)) return wp::BadUrl("must begin with https://");
   if (scheme != "https" && scheme != "http") return wp::BadUrl("must begin with https://");
   if (!absl::SimpleAtoi(wp::Part(url.get(), CURLUPART_PORT, CURLU_DEFAULT_PORT), &parsed.port)) {
@@ -205,6 +212,8 @@ WebhookAnswer PostWebhook(const WebhookPost& post, const NetGuard& guard) {
   const std::string pin = absl::StrCat(url->host, ":", url->port, ":", absl::StrJoin(bare, ","));
   pinned.reset(curl_slist_append(nullptr, pin.c_str()));
   CURL* c = curl.get();
+  static const std::string no_others;
+  Trust(c, no_others);
   char error[CURL_ERROR_SIZE] = "";
   curl_easy_setopt(c, CURLOPT_URL, url->url.c_str());
   curl_easy_setopt(c, CURLOPT_RESOLVE, pinned.get());

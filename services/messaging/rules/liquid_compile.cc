@@ -67,6 +67,7 @@ class HtmlState {
         break;
       case In::kBogusComment:
         if (c == '>') in_ = In::kText;
+        if (c == '<') Lose("!");  // to old parsers it is no comment
         break;
       case In::kRaw:
         if (c == '<') InRaw(rest);
@@ -116,8 +117,7 @@ class HtmlState {
       in_ = In::kComment;
       ended_ = 0;
     } else if (absl::StartsWith(rest, "<![CDATA[")) {
-      in_ = In::kLost;  // a comment in HTML, and none in SVG
-      tag_ = "![CDATA[";
+      Lose("![CDATA[");  // a comment in HTML, and none in SVG
     } else if (absl::ascii_isalpha(static_cast<unsigned char>(first))) {
       in_ = In::kTag;
       naming_tag_ = true;
@@ -159,6 +159,11 @@ class HtmlState {
     }
   }
 
+  void Lose(absl::string_view inside) {
+    in_ = In::kLost;
+    tag_ = std::string(inside);
+  }
+
   void EndValue() {
     in_ = In::kTag;
     attribute_.clear();
@@ -168,7 +173,11 @@ class HtmlState {
   void EndTag() {
     static const std::set<absl::string_view> kRaw = {"script", "style",   "title",    "textarea", "xmp",
                                                      "iframe", "noembed", "noframes", "noscript"};
-    in_ = tag_ == "plaintext" ? In::kLost : kRaw.count(tag_) > 0 ? In::kRaw : In::kText;
+    // Old parsers end a name earlier: <script;x>. Nothing is said of what follows then.
+    const auto part = [](char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)); };
+    const absl::string_view base(tag_.data(), std::find_if_not(tag_.begin(), tag_.end(), part) - tag_.begin());
+    const bool raw = kRaw.count(base) > 0;
+    in_ = base == "plaintext" || (raw && base != tag_) ? In::kLost : raw ? In::kRaw : In::kText;
   }
 
   In in_ = In::kText;

@@ -119,9 +119,10 @@ TEST(Liquid, RefusesValuesWhereScriptsAndTagsAreWritten) {
         "<{{ deal.title }}>", "<!-- {{ deal.title }} -->", "<p {{ deal.title }}>",
         // As browsers read tags, whatever their authors meant.
         "<script/>{{ deal.title }}</script>", "<script type=module>{{ deal.title }}</script>",
-        "<script async=>{{ deal.title }}</script>", "<SCRIPT\n>{{ deal.title }}</SCRIPT>",
-        "<script></scriptx>{{ deal.title }}</script>", "<script><!--<script></script>{{ deal.title }}--></script>",
-        "<!x =\"><script>{{ deal.title }}\">", "<xmp><a title=\"</xmp><script>{{ deal.title }}\">",
+        "<script async=>{{ deal.title }}</script>", "<script;x>{{ deal.title }}</script>",
+        "<SCRIPT\n>{{ deal.title }}</SCRIPT>", "<script></scriptx>{{ deal.title }}</script>",
+        "<script><!--<script></script>{{ deal.title }}--></script>", "<!x =\"><script>{{ deal.title }}\">",
+        "<!-<script>{{ deal.title }}</script>", "<xmp><a title=\"</xmp><script>{{ deal.title }}\">",
         "<a =\"><script>\" title=\"{{ deal.title }}\">", "<svg><![CDATA[<a title=\"]]><script>{{ deal.title }}\">",
         "<p {% if deal.title %}on{% endif %}click=\"{{ deal.title }}\">",
         "<p o{% for t in contact.tags %}n{% endfor %}click=\"{{ deal.title }}\">"}) {

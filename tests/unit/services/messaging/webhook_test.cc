@@ -136,6 +136,8 @@ TEST(WebhookUrl, WhatIsNoAddressIsRefused) {
                           "https://",
 
                           "https://user@example.com/",
+                          "https://%99example.com/",
+                          "https://a%2fb.example/",
                           "https://user:pw@example.com/",
                           "https://example.com@127.0.0.1/",
                           "https://example.com/#fragment",
