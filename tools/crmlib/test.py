@@ -8,6 +8,9 @@ import time
 
 from crmlib import build, console, deps, fuzz, paths, plain
 
+# Seconds for one test; some take half an hour in their long versions.
+TIMEOUT, TIMEOUT_LONG = 900, 3600
+
 
 def run(args: list[str]) -> int:
     options = parse(args)
@@ -62,7 +65,8 @@ def ctest(folder, options: argparse.Namespace) -> int:
         "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }
-    arguments = ["ctest", "--test-dir", str(folder), "-j", str(build.jobs()), "--output-on-failure", "--no-tests=error"]
+    arguments = ["ctest", "--test-dir", str(folder), "-j", str(build.jobs()), "--output-on-failure", "--no-tests=error",
+                 "--timeout", str(TIMEOUT_LONG if options.long else TIMEOUT)]
     if options.only:
         arguments += ["-R", options.only]
     done = subprocess.run(arguments, stdin=subprocess.DEVNULL, env=environment)
