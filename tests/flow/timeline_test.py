@@ -116,7 +116,7 @@ class TimelineTest(unittest.TestCase):
             self.assertEqual(rings["route_to_id"], self.anna.user_id)
 
             # A colleague who may see only what is his has heard nothing and sees nothing.
-            self.boris.post("/v1/contacts", {"given_name": "Mine"})
+            self.boris.post("/v1/deals", {"title": "Mine"})
             elsewhere.until(lambda event: event.type == "message" and event.body["payload"]["activity"]["title"] == "Mine", PATIENCE)
             heard = " ".join(event.data for event in elsewhere.seen)
             for secret in (contact["id"], deal["id"], task["id"], note["id"]):

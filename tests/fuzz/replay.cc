@@ -1,4 +1,4 @@
-// Every fuzzer on its corpus, and on random changes of it. The seed is printed: CRM_SEED=42 build/dev/bin/fuzz_replay
+// Every fuzzer on its corpus, and on random changes of it. The seed is printed: CRM_SEED=42 build/dev/bin/fuzz_replay repeats it
 // runs the same changes again, as far as time allows (CRM_LONG=1: ten times as many).
 #include <absl/strings/escaping.h>
 #include <absl/strings/str_cat.h>
@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -193,6 +194,8 @@ class Replay : public ::testing::Test {
 
 int main(int argc, char** argv) {
   ::testing::InitGoogleTest(&argc, argv);
+  // The same changes in every ordinary run, so that a change of ours is judged by itself; others in the long one.
+  if (std::getenv("CRM_LONG") == nullptr || *std::getenv("CRM_LONG") == '\0') setenv("CRM_SEED", "1", /*overwrite=*/0);
   const uint64_t seed = crm::SeededRandom()();
   for (const auto& [name, run] : crm::fuzz::Registered()) {
     ::testing::RegisterTest(
