@@ -1,5 +1,5 @@
-"""The mail server of the bench: takes every letter as RFC 5321 says and notes its Message-ID, nothing else. Debian's aiosmtpd
-(crmlib/letterbox.py) takes several times as long for a letter as the service that sends it, and would be what is measured.
+"""The mail server of the bench: takes every letter as RFC 5321 says and notes its Message-ID, nothing else, so that it is the
+service that is measured and not the mail server (crmlib/letterbox.py keeps and reads what comes).
 
     python3 tools/crmlib/bench/sink.py FOLDER [CERT KEY]
 
