@@ -8,6 +8,7 @@
 #include <set>
 
 #include "common/base/status.h"
+#include "common/base/text.h"
 #include "services/messaging/rules/liquid.h"
 #include "services/messaging/rules/liquid_node.h"
 
@@ -225,7 +226,7 @@ class Words {
       } else if (c == '|' || c == ':' || c == ',' || c == '<' || c == '>') {
         ++i;
       } else {
-        error_ = absl::StrCat("\"", text.substr(i, 10), "\" cannot be read");
+        error_ = absl::StrCat("\"", Truncated(text.substr(i), 10), "\" cannot be read");
         return;
       }
       words_.emplace_back(text.substr(start, i - start));

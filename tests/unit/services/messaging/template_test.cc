@@ -158,6 +158,7 @@ TEST(Liquid, SaysWhatIsWrongAndWhere) {
       {"{% for line in deal.lines %}{{ line.nothing }}{% endfor %}", "there is no variable line.nothing"},
       {"{% endfor %}", "is not known here"},
       {"{{ contact.access }}", "there is no variable contact.access"},
+      {"{{ шшшшшшшшшшшш }}", "\"шшшшшшшшшш\" cannot be read"},
   };
   for (const Case& c : kCases) {
     const std::string got = Rendered(c.text);
