@@ -19,8 +19,8 @@ from pathlib import Path
 
 from gate import FAULTS, Gate, Gates
 from ledger import Check
-from writes import UNKNOWN, UNLIMITED, Catalogue, Census, Method, Patient, PatientTenant, Requester, Stack, key, writes
-from rpcs import as_http, is_needed
+from writes import UNKNOWN, UNLIMITED, ChaosTest, Method, Patient, PatientTenant, Stack, key, writes
+from rpcs import is_needed
 
 DEADLINE_SECONDS = 1.5
 LATE_PROMISE, LATE_TOLERATED = 0.1, 2.0  # after the deadline; the second on a busy machine
@@ -102,34 +102,27 @@ class Load:
         return seconds - DEADLINE_SECONDS, f"{what}: {outcome}"
 
 
-class GateTest(unittest.TestCase):
+class GateTest(ChaosTest):
     @classmethod
     def setUpClass(cls):
-        cls.seed = int(os.environ.get("CRM_SEED") or random.randrange(10**6))
-        cls.long = bool(os.environ.get("CRM_LONG"))
-        print(f"seed {cls.seed}: CRM_SEED={cls.seed} repeats this run", flush=True)
+        super().setUpClass()
         cls.gates = Gates()
-        cls.stack = Stack()
-        services = [service for service in cls.stack.services if service != "gateway"]
+        stack = Stack()
+        services = [service for service in stack.services if service != "gateway"]
         names = os.environ.get("CRM_EDGES", "").split() or EDGES
         if cls.long and not os.environ.get("CRM_EDGES"):
             names = ["gateway->redis"] + [f"gateway->{service}" for service in services] + [
                 f"{service}->{target}" for service in services for target in ("identity", "contact", "postgres", "redis") if target != service]
-        cls.edges = [Edge(name, cls.gates, cls.stack) for name in names]
+        cls.edges = [Edge(name, cls.gates, stack) for name in names]
         changes = json.loads(json.dumps(UNLIMITED))
         for edge in cls.edges:
             here = changes.setdefault(edge.source, {})
             for name, value in edge.change().items():
                 here[name] = here.get(name, {}) | value
-        cls.stack.changes = changes
-        cls.stack.__enter__()
         cls.addClassCleanup(cls.gates.close)
-        cls.addClassCleanup(lambda: cls.stack.__exit__(None, None, None))
-        cls.catalogue = Catalogue(cls.stack)
-        cls.census = Census(cls.stack, cls.catalogue.services)
+        cls.start(changes, stack)
         cls.tenant = PatientTenant(cls.stack, cls.catalogue, "gate")
         cls.http = Patient(cls.stack.instance.url, {}, cls.tenant.session)
-        cls.requester = Requester(cls.catalogue)
         cls.writes = {service: [method for method in writes(cls.catalogue) if cls.catalogue.services_of(method) == [service]
                                 and cls.requester.learn(cls.tenant, method)] for service in cls.catalogue.services}
         cls.reads = {service: [method for method in cls.catalogue.methods if method.who == "right" and method.reads and not method.streams and method.http

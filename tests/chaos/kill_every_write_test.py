@@ -11,7 +11,7 @@ import unittest
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-from writes import UNKNOWN, UNLIMITED, Catalogue, Census, Method, PatientTenant, Requester, Reviver, Stack, dumps, first_refusal, key, writes
+from writes import UNKNOWN, Catalogue, ChaosTest, Method, PatientTenant, Reviver, dumps, first_refusal, key, writes
 
 ARMED_SECONDS = 0.06  # until a running process has read its failpoints (common/base/failpoint.h)
 DEATH_SECONDS = 4.0   # within which a failpoint on the way is reached
@@ -37,20 +37,13 @@ REACHED_LEAST = 0.8   # of the rpcs, by requests made from the descriptors alone
 UNLIKE = {"event_attempt", "identity.session", "messaging.delivery", "messaging.file_digest"}
 
 
-class KillEveryWriteTest(unittest.TestCase):
+class KillEveryWriteTest(ChaosTest):
     @classmethod
     def setUpClass(cls):
-        cls.seed = int(os.environ.get("CRM_SEED") or random.randrange(10**6))
-        cls.long = bool(os.environ.get("CRM_LONG"))
-        print(f"seed {cls.seed}: CRM_SEED={cls.seed} repeats this run", flush=True)
-        cls.stack = Stack(changes=UNLIMITED)
-        cls.stack.__enter__()
-        cls.addClassCleanup(lambda: cls.stack.__exit__(None, None, None))
-        cls.catalogue = Catalogue(cls.stack)
-        cls.census = Census(cls.stack, cls.catalogue.services)
+        super().setUpClass()
+        cls.start()
         cls.calm, cls.killed = PatientTenant(cls.stack, cls.catalogue, "calm"), PatientTenant(cls.stack, cls.catalogue, "kill")
         cls.tenants = [cls.calm.uuid, cls.killed.uuid]
-        cls.requester = Requester(cls.catalogue)
         wanted = set(os.environ.get("CRM_METHODS", "").split())
         every = [method for method in writes(cls.catalogue) if len(cls.catalogue.services_of(method)) == 1]
         cls.methods = [method for method in every if not wanted or method.short in wanted]

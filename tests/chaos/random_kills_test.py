@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from ledger import Check, Ledger, Witness, Writer, kinds
-from writes import UNLIMITED, Catalogue, Census, PatientTenant, Requester, Stack, bring_back, eventually, tenant_uuid
+from writes import ChaosTest, PatientTenant, bring_back, eventually, tenant_uuid
 
 WRITERS = 2  # a tenant
 KILLS, KILLS_LONG = 60, 200
@@ -24,32 +24,26 @@ TEXTS = {"name", "title", "text"}  # columns of that name are texts
 LIVE_CONTACT = "and record_id in (select id from contact.contact where delete_time is null)"
 
 
-class RandomKillsTest(unittest.TestCase):
+class RandomKillsTest(ChaosTest):
     @classmethod
     def setUpClass(cls):
-        cls.seed = int(os.environ.get("CRM_SEED") or random.randrange(10**6))
-        print(f"seed {cls.seed}: CRM_SEED={cls.seed} repeats this run", flush=True)
-        cls.stack = Stack(changes=UNLIMITED)
-        cls.stack.__enter__()
-        cls.addClassCleanup(lambda: cls.stack.__exit__(None, None, None))
-        cls.catalogue = Catalogue(cls.stack)
-        cls.census = Census(cls.stack, cls.catalogue.services)
+        super().setUpClass()
+        cls.start()
         cls.tenants = [PatientTenant(cls.stack, cls.catalogue, mark) for mark in ("ann", "bob")]
-        requester = Requester(cls.catalogue)
-        cls.kinds = [kinds(cls.catalogue, requester, tenant) for tenant in cls.tenants]
+        cls.kinds = [kinds(cls.catalogue, cls.requester, tenant) for tenant in cls.tenants]
         cls.witnesses = [Witness(cls.stack, tenant) for tenant in cls.tenants]
 
     def test_1_random_kills(self):
         dice = random.Random(self.seed)
         victims = [*self.stack.services, "postgres", "redis"]
-        kills = int(os.environ.get("CRM_KILLS") or (KILLS_LONG if os.environ.get("CRM_LONG") else KILLS))
+        kills = int(os.environ.get("CRM_KILLS") or (KILLS_LONG if self.long else KILLS))
         type(self).folder = folder = Path(tempfile.mkdtemp(prefix="crm-ledger-", dir=self.stack.folder))
-        long, start = bool(os.environ.get("CRM_LONG")), time.monotonic()
+        start = time.monotonic()
         writers = [Writer(self.stack, tenant, found, number, folder, self.seed)
                    for tenant, found in zip(self.tenants, self.kinds) for number in range(WRITERS)]
         deaths, ready = Counter(), []
         try:
-            while len(ready) < kills and (long or len(ready) < KILLS_LEAST or time.monotonic() - start < LOAD_SECONDS_MAX):
+            while len(ready) < kills and (self.long or len(ready) < KILLS_LEAST or time.monotonic() - start < LOAD_SECONDS_MAX):
                 time.sleep(dice.uniform(*ALIVE_SECONDS))
                 victim = dice.choice(victims)
                 died = time.monotonic()

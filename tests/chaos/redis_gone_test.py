@@ -3,8 +3,6 @@
 books (ledger.py): no write fails or waits for it, every event takes effect exactly once, and the lag is gone within a minute, also while Redis
 is still away. CRM_LONG=1 keeps it away for ten minutes."""
 
-import os
-import random
 import shutil
 import tempfile
 import time
@@ -12,7 +10,7 @@ import unittest
 from pathlib import Path
 
 from ledger import Check, Witness, Writer, kinds
-from writes import UNLIMITED, Catalogue, Census, PatientTenant, Requester, Stack, bring_back, eventually
+from writes import ChaosTest, PatientTenant, bring_back, eventually
 
 from crmlib import redis
 
@@ -23,18 +21,13 @@ LAG_PROMISE = 60.0
 WRITE_TOLERATED = 8.0  # the slowest write on a busy machine
 
 
-class RedisGoneTest(unittest.TestCase):
+class RedisGoneTest(ChaosTest):
     @classmethod
     def setUpClass(cls):
-        cls.seed = int(os.environ.get("CRM_SEED") or random.randrange(10**6))
-        print(f"seed {cls.seed}: CRM_SEED={cls.seed} repeats this run", flush=True)
-        cls.stack = Stack(changes=UNLIMITED)
-        cls.stack.__enter__()
-        cls.addClassCleanup(lambda: cls.stack.__exit__(None, None, None))
-        cls.catalogue = Catalogue(cls.stack)
-        cls.census = Census(cls.stack, cls.catalogue.services)
+        super().setUpClass()
+        cls.start()
         cls.tenant = PatientTenant(cls.stack, cls.catalogue, "ann")
-        cls.kinds = kinds(cls.catalogue, Requester(cls.catalogue), cls.tenant)
+        cls.kinds = kinds(cls.catalogue, cls.requester, cls.tenant)
         cls.witness = Witness(cls.stack, cls.tenant)
         cls.folder = Path(tempfile.mkdtemp(prefix="crm-ledger-", dir=cls.stack.folder))
         cls.writers = 0
@@ -92,7 +85,7 @@ class RedisGoneTest(unittest.TestCase):
         self.under_load("awake again", lambda: None)
 
     def test_6_away_for_a_while(self):
-        self.under_load("away", lambda: self.stack.kill("redis"), AWAY_SECONDS_LONG if os.environ.get("CRM_LONG") else AWAY_SECONDS)
+        self.under_load("away", lambda: self.stack.kill("redis"), AWAY_SECONDS_LONG if self.long else AWAY_SECONDS)
         self.under_load("back", lambda: bring_back(self.stack, ["redis"]))
 
 

@@ -3,10 +3,13 @@ kill processes under writes share. A new rpc is among them without touching this
 
 import itertools
 import json
+import os
+import random
 import subprocess
 import sys
 import threading
 import time
+import unittest
 import uuid
 from pathlib import Path
 
@@ -24,6 +27,26 @@ UNKNOWN = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "UNREACHABLE", "INTE
 PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 0.03
 LONG_AFTER = "2027-06-01T00:00:00Z"
+
+
+class ChaosTest(unittest.TestCase):
+    """A class of tests with a system of its own. CRM_SEED repeats its choices, CRM_LONG=1 asks for its long version."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.seed = int(os.environ.get("CRM_SEED") or random.randrange(10**6))
+        cls.long = bool(os.environ.get("CRM_LONG"))
+        print(f"seed {cls.seed}: CRM_SEED={cls.seed} repeats this run", flush=True)
+
+    @classmethod
+    def start(cls, changes: dict = UNLIMITED, stack: Stack | None = None) -> None:
+        cls.stack = stack or Stack()
+        cls.stack.changes = changes
+        cls.stack.__enter__()
+        cls.addClassCleanup(lambda: cls.stack.__exit__(None, None, None))
+        cls.catalogue = Catalogue(cls.stack)
+        cls.census = Census(cls.stack, cls.catalogue.services)
+        cls.requester = Requester(cls.catalogue)
 
 
 def key() -> str:
