@@ -137,6 +137,8 @@ class WebhookService final : public rpc::Service {
   CRM_RPC(ReplayDelivery, v1::ReplayDeliveryRequest, v1::Delivery)
 
  private:
+  Async<v1::Delivery> Queue(Call& call, const v1::Webhook& webhook, events::v1::Event event);
+
   Webhooks& webhooks_;
   Messaging& app_;
   pg::Db& db_;
