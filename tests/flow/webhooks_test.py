@@ -170,9 +170,22 @@ class WebhooksTest(unittest.TestCase):
         self.assertFalse(self.admin.call("POST", f"/v1/webhooks/{hook['id']}:replay", {"from_time": "2020-01-01T00:00:00Z"}).ok)
         self.receiver.answers = []
         self.admin.patch(f"/v1/webhooks/{hook['id']}", {"enabled": True})
-        self.assertEqual(self.admin.post(f"/v1/webhooks/{hook['id']}:replay", {"from_time": "2020-01-01T00:00:00Z"})["delivery_count"], 2)
+        replay = (f"/v1/webhooks/{hook['id']}:replay", {"from_time": "2020-01-01T00:00:00Z"}, {"Idempotency-Key": "replay"})
+        self.assertEqual(self.admin.post(*replay)["delivery_count"], 2)
         good = {json.loads(self.receiver.next(lambda p: p["status"] == 200)["body"])["record_id"] for _ in range(2)}
         self.assertEqual(good, {first["id"], second["id"]})
+        # Repeated under its key it is answered as before, and nothing is posted again.
+        self.assertEqual(self.admin.post(*replay)["delivery_count"], 2)
+        again = (f"/v1/deliveries/{failed[0]['id']}:replay", {}, {"Idempotency-Key": "replay-one"})
+        before = eventually(lambda: (d := self.admin.get(f"/v1/deliveries/{failed[0]['id']}"))["status"] == "DELIVERY_STATUS_DELIVERED" and d, PATIENCE)
+        made = self.admin.post(*again)
+        self.assertEqual((made["status"], made["attempt_count"]), ("DELIVERY_STATUS_PENDING", 0))
+        self.receiver.next(lambda p: p["status"] == 200)
+        done = eventually(lambda: (d := self.admin.get(f"/v1/deliveries/{before['id']}"))["status"] == "DELIVERY_STATUS_DELIVERED" and d, PATIENCE)
+        self.assertEqual(self.admin.post(*again), made)
+        sign = self.admin.post("/v1/contacts", {"given_name": "Three"})
+        self.assertEqual(json.loads(self.receiver.next()["body"])["record_id"], sign["id"], "something was posted again before it")
+        self.assertEqual(self.admin.get(f"/v1/deliveries/{before['id']}")["etag"], done["etag"])
 
     def test_gone_is_gone(self):
         hook = self.hook(["contact.created"])
