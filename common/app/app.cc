@@ -135,6 +135,8 @@ class Process final : public Runtime {
     for (const pg::RecordTable* table : tables_) {
       if (table->descriptor() == reply.GetDescriptor()) pg::FillAccess(call, *table, reply);
     }
+    const auto show = shown_.find(reply.GetDescriptor()->full_name());
+    if (show != shown_.end()) show->second(call, reply);
     pg::Mask(call, reply);
     co_return true;
   }
@@ -153,6 +155,10 @@ class Process final : public Runtime {
     return absl::StrCat(host, " ", config_.listen());
   }
   void Own(const pg::RecordTable& table) override { tables_.push_back(&table); }
+  void ShowKept(const std::string& message,
+                std::function<void(const Call&, google::protobuf::Message&)> show) override {
+    shown_[message] = std::move(show);
+  }
   void Job(const std::string& name, std::function<Async<>(Call)> body) override {
     jobs_.push_back({name, std::move(body)});
   }
@@ -251,6 +257,7 @@ class Process final : public Runtime {
   std::vector<std::unique_ptr<rpc::Service>> services_;
   std::vector<std::unique_ptr<events::Subscription>> subscriptions_;
   std::vector<const pg::RecordTable*> tables_;
+  std::map<std::string, std::function<void(const Call&, google::protobuf::Message&)>> shown_;
   std::unique_ptr<events::Relay> relay_;
   std::unique_ptr<rpc::Server> server_;
   std::unique_ptr<Inspect> inspect_;

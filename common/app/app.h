@@ -61,6 +61,10 @@ class Runtime {
                     bool asynchronous_commit = false) = 0;
   // A record type of this service, so that BatchGetRefs and the schema know it. The table outlives the process.
   virtual void Own(const pg::RecordTable& table) = 0;
+  // How an answer that was kept for repeats is shown to its reader, where `access` follows from more than the table's owner and team:
+  // no handler sees such an answer on its way out. `message` is its full name ("crm.contact.v1.Note").
+  virtual void ShowKept(const std::string& message,
+                        std::function<void(const Call&, google::protobuf::Message&)> show) = 0;
   // Background work: started on a loop after the server is up, ended by cancellation at drain. Started again a second
   // after it ends with an error.
   virtual void Job(const std::string& name, std::function<Async<>(Call)> body) = 0;

@@ -1,5 +1,6 @@
 #include "common/app/app.h"
 #include "services/contact/consumers/consumers.h"
+#include "services/contact/handlers/notes.h"
 #include "services/contact/service.h"
 
 int main(int argc, char** argv) {
@@ -8,6 +9,12 @@ int main(int argc, char** argv) {
     static const contact::Tables tables;
     runtime.Own(tables.contacts);
     runtime.Own(tables.companies);
+    // What may be done with a note goes by its author.
+    runtime.ShowKept(contact::v1::Note::descriptor()->full_name(),
+                     [](const crm::Call& call, google::protobuf::Message& reply) {
+                       auto& note = static_cast<contact::v1::Note&>(reply);
+                       note = contact::ShownNote(call, tables.notes, note);
+                     });
     runtime.Serve(std::make_unique<contact::ContactService>(runtime.db(), tables));
     runtime.Serve(std::make_unique<contact::CompanyService>(runtime.db(), tables));
     runtime.Serve(std::make_unique<contact::NoteService>(runtime.db(), tables));

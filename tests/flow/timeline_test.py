@@ -145,6 +145,18 @@ class TimelineTest(unittest.TestCase):
         self.assertEqual(self.timeline(self.boris, deal_id=deal["id"])[1]["author_id"], self.anna.user_id)
         self.expect([], self.anna, deal_id=deal["id"])
 
+    def test_a_repeated_write_of_a_note_is_answered_as_it_was(self):
+        """Also where the handler no longer finds what it has done already: what may be done with a note goes by its author."""
+        contact = self.anna.post("/v1/contacts", {"given_name": "Ada"})
+        note = self.anna.post("/v1/notes", {"record_id": contact["id"], "text": "Likes tea"})
+        path = f"/v1/notes/{note['id']}"
+        writes = (("PATCH", path, {"text": "Likes coffee"}), ("DELETE", path, None), ("POST", f"{path}:undelete", {}))
+        for number, write in enumerate(writes):
+            headers = {"Idempotency-Key": f"note-{number}"} | ({"If-Match": f'"{note["etag"]}"'} if write[0] == "PATCH" else {})
+            first = self.anna.must(*write, headers=headers)
+            self.assertEqual(set(first["access"]["can"]), {"update", "delete"})
+            self.assertEqual(self.anna.must(*write, headers=headers), first)
+
     def test_a_web_request_is_told_from_its_beginning(self):
         form = self.admin.post("/v1/forms", {"name": "Ask", "enabled": True, "owner_id": self.admin.user_id})
         lead_id = self.stack.api().post(form["submit_path"], {"name": "Wilma", "email": "wilma@example.org", "message": "How much is it?"})["lead_id"]
