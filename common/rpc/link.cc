@@ -42,6 +42,12 @@ absl::string_view Headers::Find(absl::string_view name) const {
   return absl::string_view();
 }
 
+bool Headers::Repeats(absl::string_view name) const {
+  const absl::string_view text(text_);
+  return std::count_if(places_.begin(), places_.end(),
+                       [&](const Place& place) { return text.substr(place.name, place.name_size) == name; }) > 1;
+}
+
 Link::Link(tcp::socket socket, std::shared_ptr<SSL_CTX> context, bool server, std::chrono::milliseconds ping_patience)
     : executor_(socket.get_executor()),
       socket_(std::move(socket)),

@@ -31,6 +31,8 @@ class Headers {
   bool Add(absl::string_view name, absl::string_view value);
   // The first of that name; empty if there is none.
   absl::string_view Find(absl::string_view name) const;
+  // True if there is more than one of that name.
+  bool Repeats(absl::string_view name) const;
 
  private:
   struct Place {

@@ -25,6 +25,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "common/base/error.h"
 #include "common/base/listen.h"
@@ -253,11 +254,12 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
 
   Async<> IdentifyByToken(std::string& language, std::string& zone) {
     const bool is_public = method_.access.who_case() == type::v1::Access::kPublic;
-    if (!absl::StartsWithIgnoreCase(authorization_, "Bearer ")) {
+    // Of two headers, who stands in between might have checked the other one.
+    if (!absl::StartsWithIgnoreCase(authorization_, "Bearer ") || wire_->headers.Repeats(kAuthorizationMetadata)) {
       // Public calls take no account of a token that is none: signing in must be possible with an old one at hand.
       if (is_public) co_return absl::OkStatus();
       co_return Error(absl::StatusCode::kUnauthenticated, type::v1::ERROR_REASON_TOKEN_INVALID,
-                      "The header Authorization is not of the form `Bearer <token>`.");
+                      "The header Authorization is not of the form `Bearer <token>`, once.");
     }
     std::string token(authorization_.substr(7));
     std::shared_ptr<const Identity> identity = core_->authenticator.Kept(token, call_.start);
@@ -371,8 +373,12 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
     CRM_CO_TRY(Validate(*message_, call_.start));
     CRM_CO_TRY(FillKey(*message_));
     if (method_.streams) {
-      co_return co_await method_.handler->stream(
+      if (identity_) asio::co_spawn(wire_->executor(), Guard(shared_from_this()), asio::detached);
+      const absl::Status status = co_await method_.handler->stream(
           call_, *message_, [this](const Message& message) { return Send(message); }, [this] { return Gone(); });
+      over_ = true;
+      if (guard_) guard_->cancel();
+      co_return denied_.ok() ? status : denied_;
     }
     for (int lost = 0;; ++lost) {
       absl::StatusOr<std::unique_ptr<Message>> reply = co_await method_.handler->unary(call_, *message_);
@@ -414,11 +420,12 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
     return absl::OkStatus();
   }
 
-  bool Gone() const { return cancelled_ || core_->draining.load(std::memory_order_acquire); }
+  bool Gone() const { return cancelled_ || !denied_.ok() || core_->draining.load(std::memory_order_acquire); }
 
   Async<> Send(const Message& message) {
     if (cancelled_) co_return absl::CancelledError("the caller has gone");
     if (core_->draining.load(std::memory_order_acquire)) co_return Draining();
+    CRM_CO_TRY(denied_);
     CRM_CO_TRY(co_await Recheck());
     CRM_CO_TRY(Fill(message));
     // A timer that never runs out: whoever has the news cancels it.
@@ -431,6 +438,21 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
     co_return absl::OkStatus();
   }
 
+  // While a stream lasts: what it makes next is made with the rights of now, not with those of its last message, and a stream
+  // that nobody may have any more ends although it has nothing to say.
+  static asio::awaitable<void> Guard(std::shared_ptr<Reactor> self) {
+    self->guard_.emplace(self->wire_->executor());
+    while (!self->over_ && self->denied_.ok()) {
+      self->guard_->expires_after(AccessDirectory::kPollEvery);
+      co_await self->guard_->async_wait(asio::as_tuple(asio::use_awaitable));
+      if (self->over_) co_return;
+      self->recheck_ = Clock::time_point::min();
+      const absl::Status status = co_await self->Recheck();
+      // What cannot be known now is asked again; sending a message asks as well.
+      if (!absl::IsUnavailable(status)) self->denied_ = status;
+    }
+  }
+
   // Whether a stream's user may still have it, with the rights of now: a revoked session or a changed role bites a
   // stream as it does a call. The token's own end is no reason: a stream may outlive it.
   Async<> Recheck() {
@@ -439,7 +461,8 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
     auto& directory = core_->authenticator.directory();
     Principal& who = call_.principal;
     CRM_CO_TRY(directory.CheckRevoked(who.user_id, who.session_id, identity_->issue_time));
-    CRM_CO_TRY(who.rights, co_await directory.RightsOf(who.tenant, who.role_ids));
+    CRM_CO_TRY(auto rights, co_await directory.RightsOf(who.tenant, who.role_ids));
+    former_rights_ = std::exchange(who.rights, std::move(rights));  // the handler may look at them at this moment
     co_return CheckAccess(method_.access, who);
   }
 
@@ -495,6 +518,10 @@ class Reactor final : public wire::Listener, public std::enable_shared_from_this
   absl::string_view authorization_;
   std::shared_ptr<const Identity> identity_;  // of a stream's user
   Clock::time_point recheck_ = Clock::now() + AccessDirectory::kPollEvery;
+  std::optional<asio::steady_timer> guard_;
+  std::shared_ptr<const Rights> former_rights_;
+  absl::Status denied_;  // why a stream's user may not have it any more
+  bool over_ = false;    // a stream's handler has returned
   Call call_;
   Shard* shard_ = nullptr;
   std::list<Reactor*>::iterator place_;

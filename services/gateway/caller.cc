@@ -97,8 +97,9 @@ Async<Caller> Callers::Resolve(const HttpRequest& request, const Call& call) {
   std::string_view authorization = request.Header("Authorization");
   if (!authorization.empty()) {
     absl::string_view text(authorization.data(), authorization.size());
-    if (!absl::StartsWithIgnoreCase(text, "Bearer ") || text.size() < 8) {
-      co_return caller::NotAccepted("the Authorization header must be `Bearer <token or API key>`");
+    // Of two headers, who stands in between might have checked the other one.
+    if (!absl::StartsWithIgnoreCase(text, "Bearer ") || text.size() < 8 || request.Repeats("Authorization")) {
+      co_return caller::NotAccepted("the Authorization header must be `Bearer <token or API key>`, once");
     }
     text.remove_prefix(7);
     if (absl::StartsWith(text, "crm_")) {

@@ -31,6 +31,10 @@ struct HttpRequest {
     auto it = headers.find(boost::beast::string_view(name.data(), name.size()));
     return it == headers.end() ? std::string_view() : std::string_view(it->value().data(), it->value().size());
   }
+  // True if there is more than one of that name.
+  bool Repeats(std::string_view name) const {
+    return headers.count(boost::beast::string_view(name.data(), name.size())) > 1;
+  }
   // The value of a cookie, empty if absent.
   std::string_view Cookie(std::string_view name) const;
 };

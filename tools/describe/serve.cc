@@ -58,7 +58,11 @@ class Caller {
     call.method = method->full_name();
     call.deadline = std::chrono::steady_clock::now() + kPatience;
     const json metadata = line.value("metadata", json::object());
-    for (const auto& [name, value] : metadata.items()) call.metadata.emplace_back(name, value.get<std::string>());
+    for (const auto& [name, value] : metadata.items()) {
+      // A list: the header that many times.
+      for (const json& one : value.is_array() ? value : json::array({value}))
+        call.metadata.emplace_back(name, one.get<std::string>());
+    }
     if (line.contains("hex")) {
       call.request = absl::HexStringToBytes(line["hex"].get<std::string>());
     } else {
