@@ -3,100 +3,29 @@
 What must come out follows from the rpc's access option alone; a new rpc is walked without touching this file."""
 
 import json
+import os
+import random
 import re
 import subprocess
-import tempfile
 import time
 import unittest
-from collections import Counter
-from pathlib import Path
 
-from rpcs import (TYPE_ID, Catalogue, Http, Method, Mint, Native, Recipe, Result, Tenant, as_http, base64url, calm, claims_of, everything, fingerprint, first_refusal,
-                  parallel, tenant_uuid)
-from stack import PASSWORD, Stack, eventually
+from callers import OURS, RIGHT_MISSING, TOKEN_REFUSED, Findings, World, bearer, shown_ids
+from rpcs import TYPE_ID, Http, Method, Recipe, Result, Tenant, as_http, calm, claims_of, fingerprint, first_refusal, parallel, tenant_uuid
+from stack import PASSWORD, eventually
 
-BITE_SECONDS = 5.0
-SHOWN = 40  # failures listed
-UNLIMITED = {"gateway": {"gateway": {"rate_per_second": 1_000_000, "public_per_minute": 1_000_000}}}
-OURS = {"INTERNAL", "UNKNOWN", "DATA_LOSS", "UNAVAILABLE", "DEADLINE_EXCEEDED"}  # never the answer to a question of rights
-TOKEN_REFUSED = ("UNAUTHENTICATED", "TOKEN_INVALID")
-RIGHT_MISSING = ("PERMISSION_DENIED", "RIGHT_MISSING")
+
+# Objects of rights that are no records' prefixes.
+NO_RECORDS = {"api_key", "clock", "operation", "report"}
 
 
 def setUpModule():
-    global stack, catalogue, mint, native, zebra, gnu
-    stack = Stack(changes=UNLIMITED)
-    stack.__enter__()
-    unittest.addModuleCleanup(stack.close)
-    catalogue, mint = Catalogue(stack), Mint(stack)
-    native = Native(catalogue, stack)
-    unittest.addModuleCleanup(native.close)
-    zebra, gnu = Tenant(stack, catalogue, "zebra"), Tenant(stack, catalogue, "gnu")
-    for method in catalogue.methods:  # learn what each needs, so that everything below is otherwise valid
-        if method.http and not ends_session(method):
-            zebra.settle(method, fresh=True)
-            gnu.settle(method, fresh=True)
-
-
-def ends_session(method: Method) -> bool:
-    return not method.reads and any("session" in prefixes for prefixes in catalogue.id_fields(method).values())
-
-
-def takes_secret(method: Method) -> bool:
-    """Its own answer to a wrong secret is UNAUTHENTICATED as well."""
-    return any(re.search("(secret|password|token)$", field["name"]) and field["name"] != "page_token" for field in catalogue.fields(method.input))
-
-
-class Findings:
-    """Everything that is wrong, at once."""
-
-    def __init__(self):
-        self.wrong: list[str] = []
-        self.count = Counter()
-
-    def expect(self, holds: bool, where: str, text: str) -> None:
-        self.count["asked"] += 1
-        if not holds:
-            self.wrong.append(f"{where}: {text}")
-
-    def done(self, test: unittest.TestCase, at_least: int) -> None:
-        if self.wrong:
-            test.fail("\n".join([f"{len(self.wrong)} of {self.count['asked']} answers are wrong:", *self.wrong[:SHOWN]]))
-        test.assertGreater(self.count["asked"], at_least, "fewer answers than rpcs: the walk has lost its way")
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {token}"}
-
-
-def user_token(claims: dict, **changes) -> str:
-    now = int(time.time())
-    return mint.token(claims | {"iat": now, "exp": now + 600} | changes)
-
-
-def role(name: str, grants: list[dict], personal_data: bool = True) -> str:
-    return zebra.admin.post("/v1/roles", {"name": f"{name} {time.monotonic_ns()}", "grants": grants, "personal_data": personal_data})["id"]
-
-
-def new_user(name: str, role_ids: list[str], **more) -> str:
-    return zebra.admin.post("/v1/users", {"email": f"{name.replace(' ', '.')}.{time.monotonic_ns()}@zebra.example.com", "given_name": name, "role_ids": role_ids} | more)["id"]
-
-
-def probe(method: Method, service: str, request: dict, headers: dict[str, str], **more) -> dict[str, Result]:
-    """The rpc at each surface that has it."""
-    found = {"gRPC": native.call(method, service, request, headers, **more)}
-    if method.http and not more and service == catalogue.services_of(method)[0]:
-        for number, route in enumerate(method.http):
-            found[f"{route['method']} {route['path']}"] = Http(stack.instance.url, headers).call(method, request, number)
-        found["Connect"] = Http(stack.instance.url, headers).connect(method, request)
-        found["gRPC-Web"] = Http(stack.instance.url, headers).grpc_web(method, request)
-    return found
-
-
-def one_right_rpc(service: str) -> Method:
-    """An rpc of the service that needs a right and harms nobody: what "bites everywhere" is looked at by."""
-    return next(method for method in catalogue.methods if method.who == "right" and method.reads and not method.streams and method.http
-                and catalogue.services_of(method) == [service] and method.http[0]["method"] == "GET")
+    global world, stack, catalogue, native, zebra, gnu, seed
+    seed = int(os.environ.get("CRM_SEED") or random.randrange(10**6))
+    print(f"seed {seed}: CRM_SEED={seed} repeats this run", flush=True)
+    world = World()
+    stack, catalogue, native = world.stack, world.catalogue, world.native
+    zebra, gnu = world.tenant("zebra"), world.tenant("gnu")
 
 
 class AccessTest(unittest.TestCase):
@@ -113,7 +42,7 @@ class AccessTest(unittest.TestCase):
 
         def ask(item):
             method, service, who, headers = item
-            return item, probe(method, service, self.requests[method.name], headers(method) if callable(headers) else headers, **more)
+            return item, world.probe(method, service, self.requests[method.name], headers(method) if callable(headers) else headers, **more)
 
         for (method, service, who, _), results in parallel(ask, items):
             for surface, result in results.items():
@@ -135,7 +64,7 @@ class AccessTest(unittest.TestCase):
         accepted = 0
         routed = [method for method in catalogue.methods if method.http and method.who != "public"]
         for method in routed:
-            if ends_session(method):
+            if world.ends_session(method):
                 continue
             result, request = zebra.settle(method, fresh=True)
             accepted += result.ok
@@ -151,43 +80,11 @@ class AccessTest(unittest.TestCase):
             return "" if (result.code, result.reason) == TOKEN_REFUSED else f"must be {TOKEN_REFUSED}"
         self.walk({"nobody": {"crm-anonymous": "1"}}, judge)
 
-    def test_tokens_that_are_none(self):
-        parts = zebra.admin.token.split(".")
-        other_key = tempfile.NamedTemporaryFile(suffix=".pem")
-        subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", other_key.name], check=True)
-        now = int(time.time())
-        grown = base64url(json.dumps(self.claims | {"sub": gnu.admin.user_id, "tid": gnu.admin.tenant_id}).encode())
-        fresh = {"iat": now, "exp": now + 600}
-        callers = {
-            "garbage": bearer("not.a.token"),
-            "an empty token": {"authorization": "Bearer "},
-            "another scheme": {"authorization": "Basic YWRtaW46YWRtaW4="},
-            "a key that nobody has given out": bearer("crm_" + "a" * 60),
-            "expired": bearer(user_token(self.claims, iat=now - 1200, exp=now - 60)),
-            "of the future": bearer(user_token(self.claims, iat=now + 600, exp=now + 1200)),
-            "a broken signature": bearer(".".join([*parts[:2], ("A" if parts[2][0] != "A" else "B") + parts[2][1:]])),
-            "no signature": bearer(".".join([*parts[:2], ""])),
-            "another key": bearer(mint.token(self.claims | fresh, key=Path(other_key.name))),
-            "changed claims": bearer(".".join([parts[0], grown, parts[2]])),
-            "alg none": bearer(base64url(b'{"alg":"none","typ":"at+jwt"}') + "." + parts[1] + "."),
-            "another audience": bearer(mint.token(self.claims | fresh | {"aud": "shop"})),
-            "another issuer": bearer(mint.token(self.claims | fresh | {"iss": "shop"})),
-            "a life too long": bearer(user_token(self.claims, exp=now + 30 * 86400)),
-        }
-
-        def judge(method: Method, result: Result) -> str:
-            if method.who == "public":
-                return "nobody's rights are asked for here" if result.reason == "RIGHT_MISSING" else ""
-            return "" if (result.code, result.reason) == TOKEN_REFUSED else f"must be {TOKEN_REFUSED}"
-        # Public writes (a sign-up, say) are done by each of them: one is enough.
-        self.walk({"garbage": callers["garbage"]}, judge)
-        self.walk(callers, judge, only=lambda method: method.who != "public")
-
     def test_a_role_without_the_right(self):
-        granted_but = {right: role(f"all but {' '.join(right)}", everything(catalogue, but=right)) for right in catalogue.rights()}
-        somebody = new_user("somebody", [])
+        granted_but = {right: world.role(zebra, f"all but {' '.join(right)}", world.everything(but=right)) for right in catalogue.rights()}
+        somebody = world.user(zebra, "somebody", [])
         now = int(time.time())
-        tokens = {right: user_token(self.claims, sub=somebody, sid=self.claims["sid"], roles=[role_id], iat=now + 15) for right, role_id in granted_but.items()}
+        tokens = {right: world.token(self.claims, sub=somebody, sid=self.claims["sid"], roles=[role_id], iat=now + 15) for right, role_id in granted_but.items()}
         # The same token must be good for something, or it would be refused for another reason.
         for right, token in tokens.items():
             other = next(method for method in catalogue.methods if method.who == "right" and method.right != right and method.reads and method.http)
@@ -200,8 +97,8 @@ class AccessTest(unittest.TestCase):
         self.walk({"all rights but this": lambda method: bearer(tokens[method.right])}, judge, only=lambda method: method.who == "right")
 
     def test_no_role_at_all(self):
-        somebody = new_user("nobody", [])
-        token = user_token(self.claims, sub=somebody, roles=[], iat=int(time.time()) + 15)
+        somebody = world.user(zebra, "nobody", [])
+        token = world.token(self.claims, sub=somebody, roles=[], iat=int(time.time()) + 15)
 
         def judge(method: Method, result: Result) -> str:
             if method.who in ("right", "service"):
@@ -219,7 +116,7 @@ class AccessTest(unittest.TestCase):
         """Its certificate opens what is marked for services, and nothing else."""
         def judge(method: Method, result: Result) -> str:
             if method.who == "service":
-                return "a service may" if result.code == "PERMISSION_DENIED" or (result.code == "UNAUTHENTICATED" and not takes_secret(method)) else ""
+                return "a service may" if result.code == "PERMISSION_DENIED" or (result.code == "UNAUTHENTICATED" and not world.takes_secret(method)) else ""
             if method.who == "public":
                 return "everybody may" if result.reason == "RIGHT_MISSING" else ""
             if certificate in method.access.get("services", ()):
@@ -257,6 +154,65 @@ class AccessTest(unittest.TestCase):
         self.assertTrue(Http(stack.instance.url, cookie | {"X-CSRF-Token": csrf}).raw("DELETE", "/v1/sessions/current").ok)
 
 
+class RolesTest(unittest.TestCase):
+    """Each role, as sign-up makes them and with one right alone: every rpc is open to whom its grants name, and to nobody else."""
+
+    NO_MESSAGE = "ff"  # no protobuf: rights come first, so whoever may call it is told that it cannot be read, and nothing is done
+
+    @classmethod
+    def setUpClass(cls):
+        cls.tenant = Tenant(stack, catalogue, "okapi")
+        cls.claims = claims_of(cls.tenant.admin.token)
+        cls.package = [role for role in cls.tenant.admin.get("/v1/roles", page_size=500)["roles"] if role["code"]]
+
+    def walk(self, grants: dict[str, set[tuple[str, str]]], tokens: dict[str, str], only=lambda method, name: True) -> None:
+        """`grants`: what the role of this name grants."""
+        findings = Findings()
+        items = [(method, service, name) for method, service in catalogue.walked for name in grants if method.who == "right" and only(method, name)]
+
+        def ask(item) -> dict[str, Result]:
+            method, service, name = item
+            headers = bearer(tokens[name])
+            found = {"gRPC": native.call(method, service, {}, headers, hex_=self.NO_MESSAGE)}
+            if method.right not in grants[name] or method.reads:
+                found |= {surface: world.ask(surface, method, self.tenant.make(method), headers) for surface in world.surfaces(method)}
+            return found
+
+        for (method, service, name), results in zip(items, parallel(ask, items)):
+            right = ".".join(method.right).replace("ACTION_", "").lower()
+            for surface, result in results.items():
+                where = f"{service}: {method} by {surface} as {name}"
+                refused = (result.code, result.reason, result.metadata.get("right")) == (*RIGHT_MISSING, right)
+                findings.expect(refused == (method.right not in grants[name]), where, f"{result}, but the role {'grants' if refused else 'does not grant'} {right}")
+                findings.expect(result.code not in OURS | {"UNAUTHENTICATED"}, where, str(result))
+                if surface == "gRPC" and not refused:
+                    findings.expect(result.reason == "BODY_INVALID", where, str(result))
+        findings.done(self, len(items) - 1)
+        print(f"  {len(grants)} roles, {findings.count['asked'] // 2} answers", flush=True)
+
+    def test_roles_that_sign_up_makes(self):
+        grants = {role["code"]: {(object_, grant["action"]) for grant in role["grants"]
+                                 for object_ in (catalogue.objects() if grant["object"] == "*" else [grant["object"]])} for role in self.package}
+        tokens = {role["code"]: world.signed(self.tenant, world.user(self.tenant, "somebody", [role["id"]]), [role["id"]]) for role in self.package}
+        self.assertGreater(len({frozenset(rights) for rights in grants.values()}), 2, "fewer different roles than there are")
+        self.walk(grants, tokens)
+
+    def test_one_right_alone(self):
+        """Each at every scope; in an ordinary run with the rpcs that ask for it and a few of the others."""
+        grants = {f"{'.'.join(right)} {scope}": {right} for right in catalogue.rights() for scope in ("SCOPE_OWN", "SCOPE_TEAM", "SCOPE_ALL")}
+        tokens = {}
+        for name, [right] in grants.items():
+            role_id = world.role(self.tenant, name, [{"object": right[0], "action": right[1], "scope": name.split()[1]}])
+            tokens[name] = world.token(self.claims, sub=self.tenant.admin.user_id, roles=[role_id], iat=int(time.time()) + 15)
+        dice = random.Random(seed)
+        self.walk(grants, tokens, only=lambda method, name: method.right in grants[name] or os.environ.get("CRM_LONG") or dice.random() < 0.02)
+
+    def test_every_right_is_one_of_something(self):
+        """A misspelt object would be a right that nobody but administrators can have."""
+        self.assertEqual({object_ for object_, _ in catalogue.rights()} - set(catalogue.records), NO_RECORDS)
+        self.assertEqual([str(method) for method in catalogue.methods if method.who == "right" and method.right[1] == "ACTION_UNSPECIFIED"], [])
+
+
 class ScopeTest(unittest.TestCase):
     """Rights for own and team records end at other people's records."""
 
@@ -267,10 +223,10 @@ class ScopeTest(unittest.TestCase):
         cls.callers = {}
         cls.users = {}
         for scope, team in (("SCOPE_OWN", teams[0]), ("SCOPE_TEAM", teams[1])):
-            role_id = role(f"everything {scope}", everything(catalogue, scope=scope))
-            user = new_user(f"Scoped {scope}", [role_id], team_id=team)
+            role_id = world.role(zebra, f"everything {scope}", world.everything(scope=scope))
+            user = world.user(zebra, f"Scoped {scope}", [role_id], team_id=team)
             cls.users[scope] = user
-            cls.callers[scope] = bearer(user_token(claims, sub=user, roles=[role_id], team=team, teams=[team], iat=int(time.time()) + 15))
+            cls.callers[scope] = bearer(world.token(claims, sub=user, roles=[role_id], team=team, teams=[team], iat=int(time.time()) + 15))
         cls.owned = {prefix: zebra.id(prefix) for prefix in catalogue.records if catalogue.record(prefix).get("owned")}
 
     def test_anothers_record_is_not_there(self):
@@ -283,7 +239,7 @@ class ScopeTest(unittest.TestCase):
 
         def ask(item):
             method, service, _, headers = item
-            return item, probe(method, service, zebra.make(method), headers)
+            return item, world.probe(method, service, zebra.make(method), headers)
 
         for (method, service, scope, _), results in parallel(ask, items):
             for surface, result in results.items():
@@ -301,7 +257,7 @@ class ScopeTest(unittest.TestCase):
             if method.name == "crm.type.v1.RefService.BatchGetRefs":
                 request = {"ids": sorted(others)}
             for scope, headers in self.callers.items():
-                for surface, result in probe(method, service, request, headers).items():
+                for surface, result in world.probe(method, service, request, headers).items():
                     shown = {f"{prefix}_{rest}" for prefix, rest in TYPE_ID.findall(json.dumps(result.body))} if result.ok else set()
                     findings.expect(not shown & others, f"{service}: {method} by {surface} with {scope}", f"shows {sorted(shown & others)}")
                     findings.expect(result.code not in OURS, f"{service}: {method} by {surface} with {scope}", str(result))
@@ -315,8 +271,8 @@ class ScopeTest(unittest.TestCase):
             maker = catalogue.makers[prefix]
             body = maker.http[0]["body"]
             for scope, headers in self.callers.items():
-                mine = probe(maker, catalogue.services_of(maker)[0], catalogue.with_value(maker, zebra.make(maker), f"{body}.owner_id", self.users[scope]), headers)
-                others = probe(maker, catalogue.services_of(maker)[0], catalogue.with_value(maker, zebra.make(maker), f"{body}.owner_id", zebra.admin.user_id), headers)
+                mine = world.probe(maker, catalogue.services_of(maker)[0], catalogue.with_value(maker, zebra.make(maker), f"{body}.owner_id", self.users[scope]), headers)
+                others = world.probe(maker, catalogue.services_of(maker)[0], catalogue.with_value(maker, zebra.make(maker), f"{body}.owner_id", zebra.admin.user_id), headers)
                 for surface in mine:
                     findings.expect(mine[surface].ok, f"{maker} by {surface} with {scope} for oneself", str(mine[surface]))
                     findings.expect(others[surface].code == "PERMISSION_DENIED", f"{maker} by {surface} with {scope} for another", str(others[surface]))
@@ -350,7 +306,7 @@ class ForeignIdsTest(unittest.TestCase):
                     mask = next((name for name, inner in request.items() if name == "update_mask"), None)
                     if mask and path not in method.variables:
                         request[mask] = path.split(".")[1]
-                    results = probe(method, service, request, bearer(zebra.admin.token))
+                    results = world.probe(method, service, request, bearer(zebra.admin.token))
                     reasons = {first_refusal(result).reason for result in results.values()}
                     if "CONFLICT" not in reasons and (turn == 3 or "STATE_INVALID" not in reasons):
                         break
@@ -419,9 +375,9 @@ class PersonalDataTest(unittest.TestCase):
         lead = post("/v1/leads", {"title": "Visible", "name": "Pii Person", "phone": "+49 30 5550177", "email": "pii@pii.example.com"})["id"]
         user = post("/v1/users", {"email": "pii@pii.example.com", "given_name": "Visible", "phone": "+49305550177"})["id"]
         zebra.admin.patch(f"/v1/contacts/{contact}", {"phones": [{"number": "+49305550177", "label": "new"}]})  # stands in the history now
-        role_id = role("reader without personal data", everything(catalogue), personal_data=False)
-        reader = new_user("Reader", [role_id])
-        headers = bearer(user_token(claims_of(zebra.admin.token), sub=reader, roles=[role_id], iat=int(time.time()) + 15))
+        role_id = world.role(zebra, "reader without personal data", world.everything(), personal_data=False)
+        reader = world.user(zebra, "Reader", [role_id])
+        headers = bearer(world.token(claims_of(zebra.admin.token), sub=reader, roles=[role_id], iat=int(time.time()) + 15))
         own = {"contact": contact, "company": company, "lead": lead, "user": user}
 
         questions = []
@@ -437,7 +393,7 @@ class PersonalDataTest(unittest.TestCase):
             if method.short == "BatchGetRefs":
                 questions += [(method, service, {"ids": sorted(own.values())})]
         findings, shown = Findings(), set()
-        for (method, service, request), results in zip(questions, parallel(lambda question: probe(*question, headers), questions)):
+        for (method, service, request), results in zip(questions, parallel(lambda question: world.probe(*question, headers), questions)):
             for surface, result in results.items():
                 text = json.dumps(result.body, ensure_ascii=False)
                 found = [secret for secret in self.SECRETS if secret in text]
@@ -447,147 +403,13 @@ class PersonalDataTest(unittest.TestCase):
         self.assertEqual(shown, set(own.values()), "the reads do not show the records")
 
     def test_nor_does_the_live_stream(self):
-        role_id = role("listener without personal data", everything(catalogue), personal_data=False)
-        reader = new_user("Listener", [role_id])
-        token = user_token(claims_of(zebra.admin.token), sub=reader, roles=[role_id], iat=int(time.time()) + 15)
+        role_id = world.role(zebra, "listener without personal data", world.everything(), personal_data=False)
+        reader = world.user(zebra, "Listener", [role_id])
+        token = world.token(claims_of(zebra.admin.token), sub=reader, roles=[role_id], iat=int(time.time()) + 15)
         with stack.api(token).events("/v1/events") as heard:
             contact = zebra.admin.post("/v1/contacts", {"given_name": "Visible", "phones": [{"number": "+49305550177"}], "emails": [{"address": "pii@pii.example.com"}]})["id"]
             heard.until(lambda event: event.body.get("id") == contact)
             self.assertEqual([event.data for event in heard.seen if any(secret in event.data for secret in self.SECRETS)], [])
-
-
-class DerivedTest(unittest.TestCase):
-    """A salesperson who may see only what is theirs cannot work out what a colleague does: whatever they ask for is the same before and
-    after the colleague's best day. For who may see everything it is not."""
-
-    QUERY = "whale"
-    LOOSE = {"position", "stale", "time", "schema_version", "now"}  # how far projections have got, and clocks: no business of anybody's
-
-    @classmethod
-    def setUpClass(cls):
-        cls.claims = claims_of(zebra.admin.token)
-        cls.role_id = role("salesperson", everything(catalogue, scope="SCOPE_OWN"))
-        cls.poor, cls.rich = new_user("Poor", [cls.role_id]), new_user("Rich", [cls.role_id])
-        cls.poor_token = user_token(cls.claims, sub=cls.poor, roles=[cls.role_id], iat=int(time.time()) + 15)
-        cls.everybody = zebra.admin.token
-        # Something of their own, that they must go on seeing.
-        cls.sale(cls.poor, "minnow", "1.11")
-
-    @classmethod
-    def sale(cls, owner: str, name: str, amount: str) -> dict[str, str]:
-        """A contact, a company, a lead and a won deal of this owner; the ids."""
-        post = zebra.admin.post
-        made = {"company": post("/v1/companies", {"name": f"{name} limited", "owner_id": owner, "country_code": "NO"})["id"]}
-        made["contact"] = post("/v1/contacts", {"given_name": name, "family_name": "Ahab", "company_id": made["company"], "owner_id": owner,
-                                                "phones": [{"number": "+4930111222"}], "emails": [{"address": f"{name}@sea.example.com"}]})["id"]
-        made["lead"] = post("/v1/leads", {"title": name, "name": name, "email": f"{name}@sea.example.com", "owner_id": owner})["id"]
-        made["deal"] = post("/v1/deals", {"title": f"{name} deal", "source": name, "owner_id": owner, "contact_id": made["contact"], "company_id": made["company"],
-                                          "lines": [{"name": "oil", "quantity": "1", "unit_price": {"amount": amount, "currency_code": "EUR"}}]})["id"]
-        made["open deal"] = post("/v1/deals", {"title": f"{name} hope", "owner_id": owner, "amount": {"amount": amount, "currency_code": "EUR"}})["id"]
-        won = next(stage["id"] for stage in zebra.admin.get(f"/v1/pipelines/{zebra.id('pipeline')}")["stages"] if stage["kind"] == "STAGE_KIND_WON")
-        post(f"/v1/deals/{made['deal']}:move", {"stage_id": won})
-        return made
-
-    def questions(self) -> list[tuple[Method, dict]]:
-        """Every read, plainly and with each value of each of its choices, narrowed to the colleague, and with each count."""
-        found = []
-        for method in catalogue.methods:
-            if not method.reads or method.streams or not method.http or method.who not in ("right", "signed_in") or method.short == "RecountReports":
-                continue
-            base = zebra.make(method)
-            variants = [base]
-            for field in catalogue.fields(method.input):
-                name = field["name"]
-                if field["type"] == "enum":
-                    variants += [base | {name: value} for value in catalogue.enums[field["enum"]][1:] if value != "COUNT_ESTIMATE"]
-                elif name in ("owner_id", "user_id"):
-                    variants.append(base | {name: self.rich})
-                elif name == "query":
-                    variants += [base | {"query": self.QUERY, "count": "COUNT_EXACT"}, base | {"query": "ahab", "count": "COUNT_EXACT", "page_size": 1}]
-                elif name == "filter":
-                    message = catalogue.messages[method.output]
-                    [record] = [catalogue.messages[field["message"]] for field in message["fields"] if field.get("message") in catalogue.records.values()]
-                    if record["record"].get("owned"):
-                        variants.append(base | {"filter": f'owner_id = "{self.rich}"', "count": "COUNT_EXACT"})
-                elif name == "external_id":
-                    variants.append({"email": f"{self.QUERY}0@sea.example.com"})
-            if method.short == "ComputeWorkingTime":  # from now on, if nothing is said
-                variants = [variant | {"start_time": "2026-11-23T08:00:00Z"} for variant in variants]
-            found += [(method, variant) for variant in variants]
-        return found
-
-    def answers(self, token: str) -> list[str]:
-        http = Http(stack.instance.url, bearer(token))
-        return [json.dumps(self.firm(result.body) if result.ok else [result.code, result.reason], sort_keys=True)
-                for result in parallel(lambda question: http.call(*question), self.questions())]
-
-    def firm(self, value):
-        if isinstance(value, dict):
-            return {name: self.firm(inner) for name, inner in value.items() if name not in self.LOOSE}
-        return [self.firm(inner) for inner in value] if isinstance(value, list) else value
-
-    def settled(self) -> None:
-        """Until the projections have heard everything."""
-        eventually(lambda: zebra.admin.post("/v1/reports:recount")["equal"], 20, "projections equal their recount")
-        eventually(lambda: stack.value("select count(*) from deal_pipeline.outbox where seq is null") == "0", 20, "events are numbered")
-        heads = "select max(seq) from deal_pipeline.outbox where tenant_id = '%s'" % tenant_uuid(zebra.admin.tenant_id)
-        eventually(lambda: stack.value(heads) == stack.value("select seq from analytics.position where producer = 'deal_pipeline' and tenant_id = '%s'"
-                                                             % tenant_uuid(zebra.admin.tenant_id)), 20, "analytics has heard every deal")
-
-    def test_a_colleagues_best_day(self):
-        self.settled()
-        mine, all_ = self.answers(self.poor_token), self.answers(self.everybody)
-        self.assertIn("1.11", "".join(mine), "they see their own revenue")
-        with stack.api(self.poor_token).events("/v1/events") as heard, \
-                stack.api(self.poor_token).events("/v1/reports/revenue:watch", group_by="GROUP_BY_EMPLOYEE") as watched:
-            first = self.firm(watched.next().body)
-            made = [self.sale(self.rich, f"{self.QUERY}{number}", "777777.77") for number in range(3)]
-            self.settled()
-            after_mine, after_all = self.answers(self.poor_token), self.answers(self.everybody)
-            # Signs of their own end the wait: what was sent before them, in each service's lane, would have been heard by now.
-            own = self.sale(self.poor, "minnow2", "2.22")
-            waiting = {own["contact"], own["deal"], "report.changed"}
-            while waiting:
-                event = heard.next()
-                waiting -= {event.body.get("id"), event.body.get("type")}
-            others = {id_ for sale in made for id_ in sale.values()}
-            self.assertEqual([event.data for event in heard.seen if others & {"_".join(id_) for id_ in TYPE_ID.findall(event.data)} or "777777" in event.data], [])
-            self.assertEqual([event.data for event in heard.seen if event.body.get("type") == "report.changed"
-                              and event.body["payload"]["deal_id"] != own["deal"]], [])
-            totals = [event.body["total"]["revenue"][0]["amount"] for event in watched.seen]
-            self.assertEqual(sorted(set(totals)), ["1.11"], f"the watched report shows a colleague's revenue, after {first}")
-            watched.until(lambda event: event.body["total"]["revenue"][0]["amount"] == "3.33")
-        findings = Findings()
-        told = set()
-        for (method, request), before, after, all_before, all_after in zip(self.questions(), mine, after_mine, all_, after_all):
-            told |= {str(method)} if all_before != all_after else set()
-            findings.expect(before == after, f"{method} {json.dumps(request)}", f"was {before[:400]}, is {after[:400]}")
-            findings.expect("777777" not in after, f"{method} {json.dumps(request)}", "shows a colleague's sum")
-        findings.done(self, 100)
-        # The questions are good ones: whoever may see everything sees the difference by each of these kinds.
-        for kind in ("GetRevenueReport", "GetFunnelReport", "GetEmployeeReport", "GetBoard", "ListDeals", "ListContacts", "ListCompanies", "ListLeads", "LookupContacts"):
-            self.assertTrue(any(name.endswith(kind) for name in told), f"{kind} shows no difference even to an administrator")
-
-    def test_estimates_and_references(self):
-        made = self.sale(self.rich, "kraken", "888888.88")
-        rows = [{"deal": {"title": f"kraken {number}", "owner_id": self.rich, "amount": {"amount": "5.00", "currency_code": "EUR"}},
-                 "open_time": "2026-01-02T03:04:05Z"} for number in range(300)]
-        self.assertTrue(all("error" not in result for result in zebra.admin.post("/v1/deals:import", {"deals": rows})["results"]))
-        stack.sql("analyze deal_pipeline.deal")
-        poor = stack.api(self.poor_token)
-        self.assertGreater(zebra.admin.get("/v1/deals", count="COUNT_ESTIMATE")["total_size"], 250)
-        self.assertLess(poor.get("/v1/deals", count="COUNT_ESTIMATE")["total_size"], 50, "the estimate counts what others own")
-        # Their own deal may name the colleague's contact; that says nothing about who it is.
-        deal = poor.post("/v1/deals", {"title": "mine", "contact_id": made["contact"], "company_id": made["company"]})
-        self.assertEqual(poor.get(f"/v1/deals/{deal['id']}", expand="contact,company")["refs"], {})
-        self.assertEqual(set(zebra.admin.get(f"/v1/deals/{deal['id']}", expand="contact,company")["refs"]), {made["contact"], made["company"]})
-        paths = [f"/v1/deals/{made['deal']}", f"/v1/deals/{made['deal']}/revisions", f"/v1/deals/{made['deal']}/stageVisits", f"/v1/contacts/{made['contact']}"]
-        for one in poor.post("/v1/batch", {"requests": [{"path": path} for path in paths]})["responses"]:
-            self.assertEqual(one["status"], 404, one)
-        for service in catalogue.services:
-            [refs] = [method for method in catalogue.methods if method.name == "crm.type.v1.RefService.BatchGetRefs"]
-            result = native.call(refs, service, {"ids": sorted(made.values())}, bearer(self.poor_token))
-            self.assertEqual(result.body, {"refs": []} if result.ok else None, f"{service}: {result}")
 
 
 def alike(result: Result, id_: str):
@@ -596,85 +418,6 @@ def alike(result: Result, id_: str):
         return "OK"
     hidden = json.dumps([result.code, result.reason, result.text, result.fields, result.metadata]).replace(id_, "<id>")
     return re.sub(r"\d{6,}", "<n>", TYPE_ID.sub("<other id>", hidden))
-
-
-class BiteTest(unittest.TestCase):
-    """What is taken away is gone everywhere within five seconds."""
-
-    def surfaces(self) -> list[tuple[str, Method]]:
-        return [(service, one_right_rpc(service)) for service in catalogue.services]
-
-    def ask(self, token: str) -> dict[str, Result]:
-        found = {}
-        for service, method in self.surfaces():
-            for surface, result in probe(method, service, zebra.make(method), bearer(token)).items():
-                found[f"{service} by {surface}"] = result
-        return found
-
-    def bites(self, what: str, token: str, change, wanted: tuple[str, str]) -> None:
-        before = self.ask(token)
-        self.assertEqual({where: str(result) for where, result in before.items() if not result.ok}, {}, "must work before")
-        change()
-        start = time.monotonic()
-        eventually(lambda: all((result.code, result.reason) == wanted for result in self.ask(token).values()), BITE_SECONDS, f"{what} bites on every service")
-        print(f"  {what} bit everywhere after {time.monotonic() - start:.1f} s", flush=True)
-
-    def signed_in(self, name: str, grants: list[dict]) -> tuple[str, str, str]:
-        """(user, role, access token) of a real sign-in."""
-        role_id = role(name, grants)
-        email = f"{name}@bite.example.com"
-        user = zebra.admin.post("/v1/users", {"email": email, "given_name": name, "role_ids": [role_id], "password": PASSWORD})["id"]
-        session = stack.api().post("/v1/sessions", {"login": email, "password": PASSWORD})
-        return user, role_id, session["access_token"]
-
-    def test_a_right_taken_from_a_role_and_given_back(self):
-        user, role_id, token = self.signed_in("demoted", everything(catalogue))
-        self.bites("a right taken from a role", token, lambda: zebra.admin.patch(f"/v1/roles/{role_id}", {"grants": []}), RIGHT_MISSING)
-        zebra.admin.patch(f"/v1/roles/{role_id}", {"grants": everything(catalogue)})
-        eventually(lambda: all(result.ok for result in self.ask(token).values()), BITE_SECONDS, "a right that is given counts everywhere")
-
-    def test_a_role_taken_from_a_user(self):
-        user, _, token = self.signed_in("reassigned", everything(catalogue))
-        self.bites("a role taken from a user", token, lambda: zebra.admin.patch(f"/v1/users/{user}", {"role_ids": []}), TOKEN_REFUSED)
-
-    def test_signing_out(self):
-        _, _, token = self.signed_in("leaver", everything(catalogue))
-        self.bites("signing out", token, lambda: stack.api(token).delete("/v1/sessions/current"), TOKEN_REFUSED)
-
-    def test_suspension(self):
-        user, _, token = self.signed_in("suspended", everything(catalogue))
-        self.bites("suspension", token, lambda: zebra.admin.post(f"/v1/users/{user}:suspend"), TOKEN_REFUSED)
-        refused = stack.api().call("POST", "/v1/sessions", {"login": "suspended@bite.example.com", "password": PASSWORD})
-        self.assertIn(refused.status, (401, 403))
-        self.walk_refused(token, "a suspended user")
-
-    def test_a_deleted_key(self):
-        role_id = role("robot", everything(catalogue))
-        key = zebra.admin.post("/v1/apiKeys", {"name": "robot", "role_ids": [role_id]})
-        service, method = self.surfaces()[0]
-        http = Http(stack.instance.url, bearer(key["secret"]))
-        self.assertTrue(http.call(method, zebra.make(method)).ok)
-        zebra.admin.delete(f"/v1/apiKeys/{key['id']}")
-        eventually(lambda: all(http.call(method, zebra.make(method)).reason == "TOKEN_INVALID" for _, method in self.surfaces()), BITE_SECONDS,
-                   "a deleted key is refused")
-
-    def test_a_live_stream_ends(self):
-        _, _, token = self.signed_in("listener", everything(catalogue))
-        with stack.api(token).events("/v1/events") as events:
-            stack.api(token).delete("/v1/sessions/current")
-            start = time.monotonic()
-            end = events.until(lambda event: event.type == "error", BITE_SECONDS + 1)
-            self.assertEqual(end.body["error"]["status"], "UNAUTHENTICATED")
-            print(f"  a live stream ended after {time.monotonic() - start:.1f} s", flush=True)
-
-    def walk_refused(self, token: str, who: str) -> None:
-        """Every rpc refuses this token, not only the one that was looked at."""
-        findings = Findings()
-        walked = [(method, service) for method, service in catalogue.walked if method.who != "public"]
-        for (method, service), results in zip(walked, parallel(lambda item: probe(*item, zebra.make(item[0]), bearer(token)), walked)):
-            for surface, result in results.items():
-                findings.expect((result.code, result.reason) == TOKEN_REFUSED, f"{service}: {method} by {surface} as {who}", str(result))
-        findings.done(self, len(walked))
 
 
 if __name__ == "__main__":

@@ -582,8 +582,15 @@ class Mint:
         self.kid = json.loads(stack.instance.secret("jwks.json").read_text())["keys"][0]["kid"]
 
     def token(self, claims: dict, header: dict | None = None, key: Path | None = None) -> str:
-        header = {"alg": "EdDSA", "kid": self.kid, "typ": "at+jwt"} if header is None else header
-        text = ".".join(base64url(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
+        return self.seal(*(json.dumps(part, separators=(",", ":")) for part in (self.header if header is None else header, claims)), key)
+
+    @property
+    def header(self) -> dict:
+        return {"alg": "EdDSA", "kid": self.kid, "typ": "at+jwt"}
+
+    def seal(self, header: str, body: str, key: Path | None = None) -> str:
+        """These very texts, signed."""
+        text = ".".join(base64url(part.encode(errors="surrogateescape")) for part in (header, body))
         with tempfile.NamedTemporaryFile() as file:
             file.write(text.encode())
             file.flush()
