@@ -5,6 +5,7 @@
 #include <absl/strings/match.h>
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
+#include <absl/strings/str_split.h>
 
 #include <algorithm>
 #include <array>
@@ -21,9 +22,10 @@ constexpr auto kDialMax = std::chrono::seconds(5);
 // fail at once. A restarted neighbour is found again soon.
 constexpr auto kBackoffMin = std::chrono::milliseconds(100);
 constexpr auto kBackoffMax = std::chrono::milliseconds(1000);
-// How often a name is looked up again while its connections hold: replicas come and go.
+// How often a name is looked up again while its connections hold: replicas come and go. One that went may be back sooner.
 constexpr auto kLookUpEvery = std::chrono::seconds(30);
-constexpr size_t kLinksMax = 16;  // replicas that calls are spread over
+constexpr auto kLostAgain = std::chrono::seconds(1);
+constexpr size_t kLinksMax = 16;  // replicas that calls are spread over; twice that while they change
 
 namespace {
 
@@ -75,7 +77,7 @@ int CodeOfReset(uint32_t error) {
 }
 
 // "dns:///contact:7000", "127.0.0.1:7102", "[::1]:7102"
-void SplitAddress(absl::string_view address, std::string& host, std::string& port) {
+Target TargetOf(absl::string_view address) {
   for (const absl::string_view scheme : {"dns:///", "dns:", "ipv4:", "ipv6:"}) {
     if (absl::StartsWith(address, scheme)) {
       address.remove_prefix(scheme.size());
@@ -85,11 +87,19 @@ void SplitAddress(absl::string_view address, std::string& host, std::string& por
   const size_t colon = address.rfind(':');
   absl::string_view name = address.substr(0, colon);
   if (name.size() > 2 && name.front() == '[' && name.back() == ']') name = name.substr(1, name.size() - 2);
-  host = std::string(name);
-  port = colon == absl::string_view::npos ? "443" : std::string(address.substr(colon + 1));
+  return {std::string(name),
+          colon == absl::string_view::npos ? std::string("443") : std::string(address.substr(colon + 1))};
 }
 
 }  // namespace
+
+std::vector<Target> TargetsOf(absl::string_view addresses) {
+  std::vector<Target> targets;
+  for (const absl::string_view one : absl::StrSplit(addresses, ',', absl::SkipWhitespace())) {
+    targets.push_back(TargetOf(absl::StripAsciiWhitespace(one)));
+  }
+  return targets;
+}
 
 // One connection.
 class ClientLink final : public Link {
@@ -187,6 +197,8 @@ struct ClientLink::Callbacks {
         return 0;
       case NGHTTP2_GOAWAY:
         self.told_to_leave_ = true;
+        // It may only have grown old: then it takes a new connection at once.
+        if (auto channel = self.channel_.lock()) channel->LookAgain(Clock::now());
         return 0;
       case NGHTTP2_HEADERS:
       case NGHTTP2_DATA: {
@@ -431,11 +443,10 @@ void OutCall::Cancel(int code, std::string text) {
 Channel::Channel(asio::any_io_executor executor, ChannelOptions options, std::shared_ptr<TlsFiles> files)
     : executor_(std::move(executor)),
       options_(std::move(options)),
+      targets_(TargetsOf(options_.address)),
       files_(std::move(files)),
       resolver_(executor_),
-      timer_(executor_) {
-  SplitAddress(options_.address, host_, port_);
-}
+      timer_(executor_) {}
 
 void Channel::Start(const std::shared_ptr<OutCall>& call) {
   call->self_ = call;
@@ -445,7 +456,8 @@ void Channel::Start(const std::shared_ptr<OutCall>& call) {
   } else if (ClientLink* link = Choose()) {
     return link->Send(call);
   } else if (attempts_ == 0 && Clock::now() < again_at_) {
-    call->EndWith(kUnavailable, why_, false);
+    call->EndWith(kUnavailable, why_, true);
+    call->unsent = true;
   } else {
     waiting_.push_back(call);
     return Connect();
@@ -458,7 +470,7 @@ ClientLink* Channel::Choose() {
   for (size_t i = 0; i < links_.size(); ++i) {
     ClientLink* link = links_[next_++ % links_.size()].get();
     if (!link->usable()) continue;
-    if (attempts_ == 0 && Clock::now() - looked_up_ > kLookUpEvery) Connect();
+    if (attempts_ == 0 && Clock::now() >= look_at_) Connect();
     return link;
   }
   return nullptr;
@@ -466,38 +478,40 @@ ClientLink* Channel::Choose() {
 
 void Channel::Connect() {
   if (attempts_ > 0 || closed_) return;
-  looked_up_ = Clock::now();
-  boost::system::error_code is_name;
-  const auto literal = asio::ip::make_address(host_, is_name);
-  int number = 0;
-  if (!is_name && absl::SimpleAtoi(port_, &number) && number > 0 && number <= 65535) {
-    return Open({tcp::endpoint(literal, static_cast<uint16_t>(number))});
-  }
-  ++attempts_;
-  resolver_.async_resolve(host_, port_, [self = shared_from_this()](boost::system::error_code error, auto found) {
-    --self->attempts_;
-    if (self->closed_) return;
-    std::vector<tcp::endpoint> endpoints;
-    for (const auto& entry : found) endpoints.push_back(entry.endpoint());
-    if (error || endpoints.empty()) return self->AttemptFailed("its name is not known: " + error.message());
-    self->Open(endpoints);
-  });
-}
-
-void Channel::Open(const std::vector<tcp::endpoint>& endpoints) {
-  size_t count = 0;
-  for (const auto& endpoint : endpoints) {
-    const bool have = std::any_of(links_.begin(), links_.end(), [&](const auto& link) {
-      return link->endpoint == endpoint && (link->usable() || !link->dialled);
-    });
-    if (!have && count < kLinksMax) {
-      Dial(endpoint);
-      ++count;
+  if (targets_.empty()) return AttemptFailed("it has no address");
+  look_at_ = Clock::now() + kLookUpEvery;
+  // All are counted before the first can fail.
+  attempts_ += static_cast<int>(targets_.size());
+  for (const Target& target : targets_) {
+    boost::system::error_code is_name;
+    const auto literal = asio::ip::make_address(target.host, is_name);
+    int number = 0;
+    if (!is_name && absl::SimpleAtoi(target.port, &number) && number > 0 && number <= 65535) {
+      Open(tcp::endpoint(literal, static_cast<uint16_t>(number)), target.host);
+      --attempts_;
+      continue;
     }
+    resolver_.async_resolve(
+        target.host, target.port,
+        [self = shared_from_this(), host = target.host](boost::system::error_code error, auto found) {
+          --self->attempts_;
+          if (self->closed_) return;
+          if (error || found.empty()) return self->AttemptFailed("its name is not known: " + error.message());
+          ++self->attempts_;
+          for (const auto& entry : found) self->Open(entry.endpoint(), host);
+          --self->attempts_;
+        });
   }
 }
 
-void Channel::Dial(tcp::endpoint endpoint) {
+void Channel::Open(const tcp::endpoint& endpoint, const std::string& host) {
+  const bool have = std::any_of(links_.begin(), links_.end(), [&](const auto& link) {
+    return link->endpoint == endpoint && (link->usable() || !link->dialled);
+  });
+  if (!have && links_.size() + static_cast<size_t>(attempts_) < 2 * kLinksMax) Dial(endpoint, host);
+}
+
+void Channel::Dial(tcp::endpoint endpoint, const std::string& host) {
   struct Dialling {
     explicit Dialling(const asio::any_io_executor& executor) : socket(executor), timer(executor, kDialMax) {}
     tcp::socket socket;
@@ -511,7 +525,7 @@ void Channel::Dial(tcp::endpoint endpoint) {
     if (!error && alive) alive->socket.close(ignored);
   });
   dialling->socket.async_connect(
-      endpoint, [self = shared_from_this(), dialling, endpoint](boost::system::error_code error) {
+      endpoint, [self = shared_from_this(), dialling, endpoint, host](boost::system::error_code error) {
         boost::system::error_code ignored;
         dialling->timer.cancel(ignored);
         --self->attempts_;
@@ -521,9 +535,9 @@ void Channel::Dial(tcp::endpoint endpoint) {
         auto context = self->files_->Context();
         if (context == nullptr) return self->AttemptFailed("the TLS files cannot be read");
         ++self->attempts_;  // until the service has answered
-        self->links_.push_back(
-            std::make_shared<ClientLink>(std::move(dialling->socket), std::move(context), self->weak_from_this(),
-                                         endpoint, self->options_.peer.empty() ? self->host_ : self->options_.peer));
+        self->links_.push_back(std::make_shared<ClientLink>(std::move(dialling->socket), std::move(context),
+                                                            self->weak_from_this(), endpoint,
+                                                            self->options_.peer.empty() ? host : self->options_.peer));
         auto link = self->links_.back();
         link->Begin();
       });
@@ -553,6 +567,7 @@ void Channel::LinkEnded(ClientLink* link, const std::string& why) {
     held = std::move(*it);
     links_.erase(it);
   }
+  LookAgain(Clock::now());
   if (link->dialled) return;  // the next call looks for another
   link->dialled = true;
   --attempts_;
@@ -562,6 +577,7 @@ void Channel::LinkEnded(ClientLink* link, const std::string& why) {
 void Channel::AttemptFailed(const std::string& why) {
   if (closed_) return;
   why_ = why;
+  look_at_ = Clock::now() + kLostAgain;
   const bool others =
       attempts_ > 0 || std::any_of(links_.begin(), links_.end(), [](const auto& l) { return l->usable(); });
   if (others) return;
@@ -572,7 +588,8 @@ void Channel::AttemptFailed(const std::string& why) {
   waiting.swap(waiting_);
   for (auto& call : waiting) {
     if (call->ended) continue;
-    call->EndWith(kUnavailable, why, false);
+    call->EndWith(kUnavailable, why, true);
+    call->unsent = true;
     call->self_.reset();
     TellSoon(std::move(call));
   }

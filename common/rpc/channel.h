@@ -4,6 +4,7 @@
 
 #include <absl/strings/string_view.h>
 
+#include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
@@ -36,6 +37,7 @@ class OutCall : public std::enable_shared_from_this<OutCall> {
 
   WireStatus status;     // when it has ended
   bool unbegun = false;  // ... and the service has certainly not begun it
+  bool unsent = false;   // ... because there was no connection
   bool ended = false;
 
   // Messages that have come and have not been taken.
@@ -71,6 +73,14 @@ struct ChannelOptions {
   std::string address, peer;  // as ClientOptions
 };
 
+// "dns:///contact:7000", "127.0.0.1:7102,127.0.0.1:8102": hosts and ports.
+struct Target {
+  std::string host, port;
+};
+std::vector<Target> TargetsOf(absl::string_view addresses);
+
+// Calls go round over all connections that take some: one to each address that the names stand for. What a connection no
+// longer takes, because its server leaves, goes to another.
 class Channel : public std::enable_shared_from_this<Channel> {
  public:
   Channel(asio::any_io_executor executor, ChannelOptions options, std::shared_ptr<TlsFiles> files);
@@ -86,8 +96,10 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   ClientLink* Choose();
   void Connect();
-  void Open(const std::vector<tcp::endpoint>& endpoints);
-  void Dial(tcp::endpoint endpoint);
+  void Open(const tcp::endpoint& endpoint, const std::string& host);
+  void Dial(tcp::endpoint endpoint, const std::string& host);
+  // Looks for servers again at the next call after that time.
+  void LookAgain(Clock::time_point when) { look_at_ = std::min(look_at_, when); }
   void LinkReady(ClientLink* link);
   void LinkEnded(ClientLink* link, const std::string& why);
   void AttemptFailed(const std::string& why);
@@ -100,7 +112,7 @@ class Channel : public std::enable_shared_from_this<Channel> {
 
   asio::any_io_executor executor_;
   const ChannelOptions options_;
-  std::string host_, port_;
+  const std::vector<Target> targets_;
   const std::shared_ptr<TlsFiles> files_;
   tcp::resolver resolver_;
   asio::steady_timer timer_;
@@ -110,8 +122,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   std::list<std::shared_ptr<OutCall>> waiting_;     // for a connection
   size_t next_ = 0;
   int attempts_ = 0;  // connections being made, and look-ups
-  bool resolving_ = false, closed_ = false;
-  Clock::time_point looked_up_ = Clock::time_point::min(), again_at_ = Clock::time_point::min();
+  bool closed_ = false;
+  Clock::time_point look_at_ = Clock::time_point::min(), again_at_ = Clock::time_point::min();
   int failures_ = 0;
   std::string why_;
   std::vector<std::shared_ptr<OutCall>> to_tell_;

@@ -273,7 +273,7 @@ Async<std::string> Client::Impl::Unary(RawCall call) {
     co_await cin::Wait(state, start);
     const wire::WireStatus& status = state->status;
     // What the service has not begun, because its connection was just being closed, goes another way.
-    if (state->unbegun && !state->cancelled && unbegun++ < cin::kUnbegunMax) {
+    if (state->unbegun && !state->unsent && !state->cancelled && unbegun++ < cin::kUnbegunMax) {
       --attempt;
       continue;
     }
@@ -284,7 +284,7 @@ Async<std::string> Client::Impl::Unary(RawCall call) {
     }
     absl::Status error = cin::Translated(status, impl->peer, state->cancelled);
     if (!absl::IsUnavailable(error) || ReasonOf(error) == type::v1::ERROR_REASON_OVERLOADED) co_return error;
-    if (!call.retriable || attempt >= kAttemptsMax || !impl->MayRetry()) co_return error;
+    if (!(call.retriable || state->unbegun) || attempt >= kAttemptsMax || !impl->MayRetry()) co_return error;
     thread_local std::minstd_rand random(std::random_device{}());
     const auto wait = pause / 2 + pause * std::uniform_int_distribution<int>(0, 100)(random) / 100;
     pause *= 3;
@@ -316,14 +316,18 @@ Async<> Client::Impl::Stream(RawCall call, std::function<Async<>(std::string)> o
   CRM_CO_TRY(cin::CheckMetadata(call));
   const auto executor = co_await asio::this_coro::executor;
   const auto channel = impl->ChannelOf(executor);
-  auto stream = std::make_shared<cin::Waited>();
-  stream->each = true;
-  stream->path = cin::PathOf(call.method);
-  stream->kept = std::move(call.metadata);
-  stream->metadata = &stream->kept;
-  stream->request = cin::Framed(call.request);
-  stream->deadline = call.deadline;
-  stream->reply_bytes_max = kReplyBytesMax;
+  const auto made = [&call] {
+    auto stream = std::make_shared<cin::Waited>();
+    stream->each = true;
+    stream->path = cin::PathOf(call.method);
+    stream->kept = call.metadata;
+    stream->metadata = &stream->kept;
+    stream->request = cin::Framed(call.request);
+    stream->deadline = call.deadline;
+    stream->reply_bytes_max = kReplyBytesMax;
+    return stream;
+  };
+  auto stream = made();
   // Ends the call also when this coroutine is destroyed while it waits.
   struct Guard {
     std::shared_ptr<cin::Waited> stream;
@@ -335,6 +339,11 @@ Async<> Client::Impl::Stream(RawCall call, std::function<Async<>(std::string)> o
   Guard guard{stream};
   auto start = [c = channel.get(), s = &stream] { c->Start(*s); };
   co_await cin::Wait(stream, start);
+  // What its server has not begun because it leaves, another does.
+  for (int i = 0; i < cin::kUnbegunMax && stream->unbegun && !stream->unsent && !stream->cancelled; ++i) {
+    guard.stream = stream = made();
+    co_await cin::Wait(stream, start);
+  }
   absl::Status own;
   for (;;) {
     if (stream->has_message()) {

@@ -3,9 +3,10 @@
 //   CRM_CO_TRY(auto contact, co_await contacts_.Unary<contact::v1::Contact>(call,
 //   "crm.contact.v1.ContactService.GetContact", request));
 //
-// Errors are the callee's, with its details (common/base/error.h). UNAVAILABLE is retried (3 attempts, backoff with
-// jitter, within the deadline and a budget) for reads and for requests that carry a request_id; not when the callee
-// says that it is overloaded: repeating would make that worse.
+// Calls are spread over all addresses of the service that answer. Errors are the callee's, with its details
+// (common/base/error.h). UNAVAILABLE is retried (3 attempts, backoff with jitter, within the deadline and a budget) for
+// reads, for requests that carry a request_id and for what has certainly not been begun; not when the callee says that it
+// is overloaded: repeating would make that worse. What a server that leaves has not begun goes to another at once.
 #pragma once
 
 #include <google/protobuf/message.h>
@@ -24,7 +25,8 @@
 namespace crm::rpc {
 
 struct ClientOptions {
-  std::string address;  // "127.0.0.1:7102" or "dns:///contact:7000"
+  // "127.0.0.1:7102" or "dns:///contact:7000", whose name may stand for many; several with commas between.
+  std::string address;
   std::string ca_file, cert_file, key_file;
   // The service that must answer: its certificate's common name or one of its DNS names. Empty: the certificate must
   // name the host of the address.

@@ -19,4 +19,7 @@ inline constexpr char kTimeZoneMetadata[] = "crm-time-zone";          // IANA na
 // connect, and is nobody. Only a token or an API key says who calls.
 inline constexpr char kEdgeCertificate[] = "edge";
 
+// The gateway's. What it asks with a token or as anonymous, somebody outside asks.
+inline constexpr char kGatewayCertificate[] = "gateway";
+
 }  // namespace crm::rpc

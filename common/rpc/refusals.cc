@@ -11,9 +11,6 @@
 
 namespace crm::rpc::server_internal {
 
-// When to come back after OVERLOADED: long enough for the queue to empty.
-constexpr auto kOverloadedDelay = std::chrono::milliseconds(500);
-
 const char* CodeName(absl::StatusCode code) {
   static constexpr const char* kNames[kCodes] = {
       "OK",        "CANCELLED",      "UNKNOWN",           "INVALID_ARGUMENT",   "DEADLINE_EXCEEDED",
@@ -24,10 +21,10 @@ const char* CodeName(absl::StatusCode code) {
   return i >= 0 && i < kCodes ? kNames[i] : "UNKNOWN";
 }
 
-absl::Status Overloaded() {
+absl::Status Overloaded(std::chrono::milliseconds delay) {
   auto status = Error(absl::StatusCode::kUnavailable, type::v1::ERROR_REASON_OVERLOADED,
                       "The server has more work than it can do in time. Send the request again a little later.");
-  SetRetryDelay(status, kOverloadedDelay);
+  SetRetryDelay(status, delay);
   return status;
 }
 

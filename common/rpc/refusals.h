@@ -4,6 +4,8 @@
 #include <absl/status/status.h>
 #include <absl/strings/string_view.h>
 
+#include <chrono>
+
 #include "common/base/call.h"
 
 namespace crm::rpc::server_internal {
@@ -12,9 +14,11 @@ namespace crm::rpc::server_internal {
 inline constexpr int kCodes = 17;
 const char* CodeName(absl::StatusCode code);
 
-absl::Status Overloaded();
+// To be tried again after `delay`.
+absl::Status Overloaded(std::chrono::milliseconds delay);
 absl::Status TooLarge();
 absl::Status DeadlineOver();
+// For streams: a call that comes meanwhile goes to another server unheard (REFUSED_STREAM).
 absl::Status Draining();
 absl::Status NoSuchMethod(absl::string_view path);
 

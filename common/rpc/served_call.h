@@ -24,6 +24,16 @@ class Listener {
   virtual void OnCancel() = 0;
 };
 
+// A status as it goes over the wire, made once for many answers.
+class PreparedStatus {
+ public:
+  explicit PreparedStatus(const WireStatus& status);
+
+ private:
+  friend class ServedCall;
+  std::string code_, text_, details_;
+};
+
 // A call that has come in. After it has ended (answered, cancelled, connection lost), what is written goes nowhere.
 class ServedCall final : public std::enable_shared_from_this<ServedCall> {
  public:
@@ -50,6 +60,10 @@ class ServedCall final : public std::enable_shared_from_this<ServedCall> {
   void Write(std::string framed);
   void WriteAndFinish(std::string framed);
   void Finish(const WireStatus& status);
+  // Before anything was written. `status` lives as long as the process.
+  void Finish(const PreparedStatus& status);
+  // Tells the caller that nothing was begun, and that another server will do it: REFUSED_STREAM (RFC 9113, 8.7).
+  void SendAway();
 
  private:
   friend class ServerLink;

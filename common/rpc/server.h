@@ -32,8 +32,10 @@ struct ServerOptions {
   std::string listen;         // "127.0.0.1:7101"; port 0 takes a free one; empty: health alone
   std::string health_listen;  // plaintext grpc.health.v1; empty: none
   std::string ca_file, cert_file, key_file;
-  // Unary calls being served; more are refused with OVERLOADED. By Little's law 256 at 10 ms each are 25,600/s, far
-  // more than one process can do: what waits beyond that would only be late.
+  // Unary calls being served for users; as many again for other services, whose own limits bound them: what was admitted
+  // there is not to be refused half-way here. By Little's law 256 at 10 ms each are 25,600/s, far more than one process
+  // can do. Users' calls beyond that wait shortly, by tenant (admission.h); what cannot be answered in time is refused with
+  // OVERLOADED.
   int in_flight_max = 256;
   // Streams open at once: each holds a few kilobytes and no thread.
   int streams_max = 4096;
@@ -70,7 +72,8 @@ class Server {
   // What the health service answers; false at first.
   void SetServing(bool serving);
 
-  // Refuses new calls, lets those under way end, cancels what still runs after `patience`; streams are told at once.
+  // Takes no more connections, tells callers to go elsewhere (GOAWAY), answers what it has taken, cancels what still runs
+  // after `patience`; streams are told at once.
   // Blocks; not from a loop. The loops must go on running meanwhile.
   void Drain(std::chrono::milliseconds patience);
 

@@ -26,6 +26,8 @@ struct Caller {
   std::string secret;                             // the key or cookie that was traded for it, if any
   bool by_cookie = false;
   std::string session_id;  // of the cookie
+  // Among its tenant's requests under way (Limiter::Enter). A stream gives it back: those have their own limits.
+  std::shared_ptr<void> place;
 
   bool anonymous() const { return token.empty(); }
 };

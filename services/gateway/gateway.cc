@@ -277,6 +277,7 @@ Async<Caller> Gateway::Admit(const HttpRequest& request, Call& call, Limiter::He
   call.principal = caller.identity->principal;
   call.token = caller.token;
   CRM_CO_TRY(co_await limiter_.TakeTenant(call.principal.tenant_id(), headers));
+  CRM_CO_TRY(caller.place, limiter_.Enter(call.principal.tenant_id()));
   co_return caller;
 }
 
@@ -330,7 +331,9 @@ Async<> Gateway::Await(const HttpRequest& request, const RpcRoute& route, const 
 
 void Gateway::Stream(rpc::Client& peer, rpc::RawCall raw, StreamForm form, const Caller& caller, const Call& call,
                      HttpResponse& response) {
-  auto recheck = caller.anonymous() ? nullptr : std::make_shared<Recheck>(callers_, caller, call);
+  Caller reader = caller;
+  reader.place.reset();
+  auto recheck = reader.anonymous() ? nullptr : std::make_shared<Recheck>(callers_, std::move(reader), call);
   response.stream = [&peer, raw = std::move(raw), form = std::move(form), recheck](StreamSink& sink) {
     return RunPipe(peer, raw, form, recheck, sink);
   };

@@ -11,6 +11,7 @@ its own, configured by the same code as tools/crm up. Tests may kill, pause and 
 CRM_BUILD names the build (build/dev without it). CRM_KEEP=1 leaves the folder for a look. When the block ends by an
 exception, the last lines of every log are printed."""
 
+import dataclasses
 import fcntl
 import os
 import random
@@ -127,8 +128,9 @@ class Stack:
             shutil.rmtree(self.folder, ignore_errors=True)
             shutil.rmtree(self.instance.postgres_data, ignore_errors=True)
 
-    def reserve_ports(self) -> int:
+    def reserve_ports(self, instance: Instance | None = None) -> int:
         """A base whose ports are free; locked against the stacks of other test processes."""
+        instance = instance or Instance("test", self.folder, 0, BUILD)
         folder = Path(tempfile.gettempdir()) / f"crm-stack-ports-{os.geteuid()}"
         folder.mkdir(exist_ok=True)
         bases = list(PORT_BASES)
@@ -140,7 +142,7 @@ class Stack:
             except BlockingIOError:
                 lock.close()
                 continue
-            if all(free(port) for port in Instance("test", self.folder, base, BUILD).ports()):
+            if all(free(port) for port in dataclasses.replace(instance, port_base=base).ports()):
                 self.port_lock = lock
                 return base
             lock.close()

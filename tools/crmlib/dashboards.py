@@ -30,8 +30,11 @@ RPCS: list[Panel] = [
     ("Refusals by code", "reqps", {"{{code}}": rate("crm_rpc_requests_total", "code", ', code!~"OK|INTERNAL|UNKNOWN|DATA_LOSS|UNAVAILABLE|DEADLINE_EXCEEDED"')}),
     ("Time of calls", "s", {f"p{int(q * 100)}": quantile(q, "crm_rpc_seconds") for q in (0.5, 0.95, 0.99)}),
     ("Slowest rpcs (p99)", "s", {"{{rpc}}": f"topk(8, {quantile(0.99, 'crm_rpc_seconds', 'rpc')})"}),
-    ("Under way", "short", {"calls": f"sum(crm_rpc_in_flight{{{S}}})", "streams": f"sum(crm_rpc_streams{{{S}}})"}),
-    ("Refused as too many, lost races", "reqps", {"refused": rate("crm_rpc_shed_total", "service"), "lost races": rate("crm_rpc_lost_races_total", "service")}),
+    ("Under way", "short", {"calls": f"sum(crm_rpc_in_flight{{{S}}})", "at most": f"sum(crm_rpc_in_flight_max{{{S}}})", "waiting": f"sum(crm_rpc_waiting{{{S}}})",
+                            "streams": f"sum(crm_rpc_streams{{{S}}})"}),
+    ("Waiting for their turn", "s", {f"p{int(q * 100)}": quantile(q, "crm_rpc_wait_seconds") for q in (0.5, 0.99)}),
+    ("Refused as too many", "reqps", {"{{why}}": rate("crm_rpc_shed_total", "why")}),
+    ("Lost races", "reqps", {"lost races": rate("crm_rpc_lost_races_total", "service")}),
 ]
 DATABASE: list[Panel] = [
     ("Time of batches (p99)", "s", {"{{statement}}": f"topk(8, {quantile(0.99, 'crm_pg_batch_seconds', 'statement')})"}),

@@ -1,13 +1,18 @@
-// crm-loadgen: sends requests to a service (gRPC over mTLS with a token) or the gateway (HTTP/1.1, kept connections) in
-// a closed loop, a fixed number in flight, and prints counts and latencies as JSON. To this machine only, and never
-// without an end.
+// crm-loadgen: sends requests to a service (gRPC over mTLS with a token) or the gateway (HTTP/1.1, kept connections) and
+// prints counts and latencies as JSON. To this machine only, and never without an end.
 //
 //   crm-loadgen --requests=FILE --token-file=FILE [--in-flight=16] [--seconds=5] [--count=N] [--order=random|sequence]
+//     [--rate=N] [--deadline-ms=10000]
 //     gRPC: --grpc=127.0.0.1:7102 --peer=contact --ca=FILE --cert=FILE --key=FILE [--connections=1]
 //     HTTP: --http=127.0.0.1:8080
 //
 // The requests are those of requests.h; `random` draws from them with the same seed each time, `sequence` takes them in
-// order and starts anew at the end. Exit code 0 also when requests were refused: the report says so.
+// order and starts anew at the end. The file of tokens has one, or a line "caller token" for each.
+//
+// Without a rate it is a closed loop: as many in flight as said, the next one when one is answered. With a rate it is an open
+// one: each request has its moment, whatever became of those before it, and its time counts from there; so a service that is
+// late is seen to be. --in-flight then bounds what waits for an answer; who finds no place before its deadline counts as NOT
+// SENT. Exit code 0 also when requests were refused: the report says so.
 #include <absl/strings/match.h>
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
@@ -18,6 +23,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
@@ -32,6 +39,7 @@
 #include <random>
 #include <sstream>
 
+#include "common/base/error.h"
 #include "common/base/id.h"
 #include "common/obs/trace.h"
 #include "common/rpc/client.h"
@@ -47,17 +55,20 @@ namespace http = boost::beast::http;
 using Clock = std::chrono::steady_clock;
 using tcp = asio::ip::tcp;
 
-constexpr int kInFlightMax = 1024;
+constexpr int kInFlightMax = 16'384;
+constexpr int kRateMax = 1'000'000;
 constexpr int kSecondsMax = 600;
 constexpr int64_t kCountMax = 20'000'000;  // each answer's time is kept: 4 bytes
-constexpr auto kDeadline = std::chrono::seconds(10);
 constexpr size_t kAnswerBytesMax = 16 << 20;
+constexpr char kNotSent[] = "NOT SENT";
 
 struct Options {
   std::string requests, token_file, grpc, peer, ca, cert, key, http;
   int in_flight = 16;
   int connections = 1;
   int seconds = 5;
+  int rate = 0;  // a second; 0: a closed loop
+  int deadline_ms = 10'000;
   int64_t count = kCountMax;
   bool random = true;
 };
@@ -77,7 +88,8 @@ absl::StatusOr<Options> OptionsOf(int argc, char** argv) {
                                                      {"http", &out.http},
                                                      {"order", &order}};
   const std::map<std::string, int*> numbers = {
-      {"in-flight", &out.in_flight}, {"connections", &out.connections}, {"seconds", &out.seconds}};
+      {"in-flight", &out.in_flight}, {"connections", &out.connections}, {"seconds", &out.seconds},
+      {"rate", &out.rate},           {"deadline-ms", &out.deadline_ms}};
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     const size_t equals = argument.find('=');
@@ -99,6 +111,8 @@ absl::StatusOr<Options> OptionsOf(int argc, char** argv) {
   if (!within(out.in_flight, kInFlightMax)) return Wrong(absl::StrCat("--in-flight goes from 1 to ", kInFlightMax));
   if (!within(out.connections, out.in_flight)) return Wrong("--connections goes from 1 to --in-flight");
   if (!within(out.seconds, kSecondsMax)) return Wrong(absl::StrCat("--seconds goes from 1 to ", kSecondsMax));
+  if (out.rate != 0 && !within(out.rate, kRateMax)) return Wrong(absl::StrCat("--rate goes from 1 to ", kRateMax));
+  if (!within(out.deadline_ms, 60'000)) return Wrong("--deadline-ms goes from 1 to 60000");
   if (!within(out.count, kCountMax)) return Wrong(absl::StrCat("--count goes from 1 to ", kCountMax));
   if (order != "random" && order != "sequence") return Wrong("--order is random or sequence");
   out.random = order == "random";
@@ -119,43 +133,95 @@ absl::StatusOr<tcp::endpoint> Loopback(const std::string& address) {
   return tcp::endpoint(host, static_cast<uint16_t>(port));
 }
 
-absl::StatusOr<std::string> TokenOf(const std::string& file) {
-  if (file.empty()) return std::string();
+// The token of each caller that the requests name.
+absl::StatusOr<std::vector<std::string>> TokensOf(const std::string& file, const Requests& requests) {
+  std::vector<std::string> tokens(requests.callers.size());
+  if (file.empty()) return tokens;
   std::ifstream in(file);
-  std::string token;
-  if (!(in >> token)) return absl::NotFoundError(absl::StrCat(file, " has no token"));
-  return token;
+  std::map<std::string, std::string> found;
+  std::string line, only;
+  while (std::getline(in, line)) {
+    const size_t space = line.rfind(' ');
+    if (space == std::string::npos) {
+      if (!line.empty()) only = line;
+    } else {
+      found[line.substr(0, space)] = line.substr(space + 1);
+    }
+  }
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    auto it = found.find(requests.callers[i]);
+    tokens[i] = it == found.end() ? only : it->second;
+    if (tokens[i].empty()) return absl::NotFoundError(absl::StrCat(file, " has no token for ", requests.callers[i]));
+  }
+  return tokens;
 }
 
-// Which request comes next, and whether there is a next one. On the loop only.
+// Which request comes next, when, and whether there is a next one. On the loop only.
 class Schedule {
  public:
   Schedule(const Options& options, const Requests& requests)
       : requests_(requests),
         left_(options.count),
         random_(options.random),
-        end_(Clock::now() + std::chrono::seconds(options.seconds)) {}
+        start_(Clock::now()),
+        end_(start_ + std::chrono::seconds(options.seconds)),
+        pause_(options.rate == 0 ? Clock::duration(0)
+                                 : std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(1.0 / options.rate))),
+        open_(options.rate != 0),
+        deadline_(options.deadline_ms) {}
 
-  const Request* Next() {
-    if (left_ == 0 || Clock::now() >= end_) return nullptr;
+  struct Turn {
+    const Request* request = nullptr;  // null: no more
+    Clock::time_point at;              // the moment that it is sent at, or was to be
+  };
+  Turn Next() {
+    Turn turn;
+    turn.at = open_ ? start_ + pause_ * given_ : Clock::now();
+    if (left_ == 0 || turn.at >= end_) return turn;
     --left_;
+    ++given_;
     const size_t size = requests_.all.size();
-    if (random_) return &requests_.all[std::uniform_int_distribution<size_t>(0, size - 1)(engine_)];
-    return &requests_.all[place_++ % size];
+    turn.request = random_ ? &requests_.all[std::uniform_int_distribution<size_t>(0, size - 1)(engine_)]
+                           : &requests_.all[place_++ % size];
+    return turn;
   }
+  bool open() const { return open_; }
+  std::chrono::milliseconds deadline() const { return deadline_; }
+  Clock::time_point start() const { return start_; }
 
  private:
   const Requests& requests_;
-  int64_t left_;
+  int64_t left_, given_ = 0;
   const bool random_;
-  const Clock::time_point end_;
+  const Clock::time_point start_, end_;
+  const Clock::duration pause_;
+  const bool open_;
+  const std::chrono::milliseconds deadline_;
   size_t place_ = 0;
   std::mt19937_64 engine_{1};
 };
 
+// The sender of one request after another: waits for each one's moment. False if it has passed too long ago.
+class Pacer {
+ public:
+  Pacer(const asio::any_io_executor& executor, const Schedule& schedule) : timer_(executor), schedule_(schedule) {}
+  asio::awaitable<bool> Wait(const Schedule::Turn& turn) {
+    if (!schedule_.open()) co_return true;
+    if (turn.at > Clock::now()) {
+      timer_.expires_at(turn.at);
+      co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+    }
+    co_return Clock::now() < turn.at + schedule_.deadline();
+  }
+
+ private:
+  asio::steady_timer timer_;
+  const Schedule& schedule_;
+};
+
 // ---- gRPC ----
 
-rpc::RawCall CallOf(const Request& request, const std::string& token) {
+rpc::RawCall CallOf(const Request& request, const std::string& token, Clock::time_point deadline) {
   rpc::RawCall call;
   call.method = request.method;
   call.request = request.body;
@@ -165,21 +231,34 @@ rpc::RawCall CallOf(const Request& request, const std::string& token) {
   call.metadata.emplace_back(rpc::kTraceparentMetadata, obs::ChildTraceparent(""));
   call.metadata.emplace_back(rpc::kLanguageMetadata, "en");
   call.metadata.emplace_back(rpc::kTimeZoneMetadata, "UTC");
-  call.deadline = Clock::now() + kDeadline;
+  call.deadline = deadline;
   return call;
 }
 
-asio::awaitable<void> SendGrpc(rpc::Client& client, const std::string& token, Schedule& schedule, Report& report) {
-  while (const Request* request = schedule.Next()) {
-    const auto start = Clock::now();
-    auto answer = co_await client.UnaryRaw(CallOf(*request, token));
-    const auto time = Clock::now() - start;
-    if (answer.ok()) {
-      report.Add(*request, time);
-    } else {
-      report.Add(*request, time, absl::StatusCodeToString(answer.status().code()),
-                 std::string(answer.status().message()));
+asio::awaitable<void> SendGrpc(rpc::Client& client, const std::vector<std::string>& tokens, Schedule& schedule,
+                               Report& report) {
+  Pacer pacer(co_await asio::this_coro::executor, schedule);
+  for (;;) {
+    const Schedule::Turn turn = schedule.Next();
+    if (turn.request == nullptr) co_return;
+    const bool in_time = co_await pacer.Wait(turn);
+    const Request& request = *turn.request;
+    if (!in_time) {
+      report.Add(request, Clock::now() - turn.at, kNotSent);
+      continue;
     }
+    auto answer = co_await client.UnaryRaw(CallOf(request, tokens[static_cast<size_t>(request.caller_id)], turn.at + schedule.deadline()));
+    const auto time = Clock::now() - turn.at;
+    if (answer.ok()) {
+      report.Add(request, time);
+      continue;
+    }
+    const Reason reason = ReasonOf(answer.status());
+    report.Add(request, time,
+               reason == type::v1::ERROR_REASON_UNSPECIFIED ? absl::StatusCodeToString(answer.status().code())
+                                                            : ReasonName(reason),
+               answer.status().message());
+    if (RetryDelayOf(answer.status())) report.AddRetry();
   }
 }
 
@@ -188,37 +267,39 @@ asio::awaitable<void> SendGrpc(rpc::Client& client, const std::string& token, Sc
 // One kept connection.
 class HttpClient {
  public:
-  HttpClient(asio::any_io_executor executor, tcp::endpoint endpoint, const std::string& token)
-      : executor_(std::move(executor)), endpoint_(endpoint), token_(token) {}
+  HttpClient(asio::any_io_executor executor, tcp::endpoint endpoint)
+      : executor_(std::move(executor)), endpoint_(endpoint) {}
 
   struct Answer {
     unsigned status = 0;  // 0: none came
     std::string text;     // of an error
+    bool retry = false;   // it says when to come back
   };
-  asio::awaitable<Answer> Send(const Request& request) {
+  asio::awaitable<Answer> Send(const Request& request, const std::string& token, Clock::time_point deadline) {
     constexpr auto kToken = asio::as_tuple(asio::use_awaitable);
     if (!stream_) {
       stream_.emplace(executor_);
+      stream_->expires_at(deadline);
       auto [error] = co_await stream_->async_connect(endpoint_, kToken);
       if (error) co_return Lost(error);
       stream_->socket().set_option(tcp::no_delay(true));
     }
     http::request<http::string_body> message(http::string_to_verb(request.verb), request.path, 11);
     message.set(http::field::host, "127.0.0.1");
-    if (!token_.empty()) message.set(http::field::authorization, absl::StrCat("Bearer ", token_));
+    if (!token.empty()) message.set(http::field::authorization, absl::StrCat("Bearer ", token));
     if (!request.body.empty()) {
       message.set(http::field::content_type, "application/json");
       message.body() = request.body;
     }
     message.prepare_payload();
-    stream_->expires_after(kDeadline);
+    stream_->expires_at(deadline);
     auto [write_error, written] = co_await http::async_write(*stream_, message, kToken);
     if (write_error) co_return Lost(write_error);
     http::response_parser<http::string_body> parser;
     parser.body_limit(kAnswerBytesMax);
     auto [read_error, read] = co_await http::async_read(*stream_, buffer_, parser, kToken);
     if (read_error) co_return Lost(read_error);
-    Answer answer{parser.get().result_int(), ""};
+    Answer answer{parser.get().result_int(), "", parser.get().count(http::field::retry_after) > 0};
     if (answer.status >= 300) answer.text = parser.get().body();
     if (!parser.keep_alive()) stream_.reset();
     co_return answer;
@@ -228,32 +309,42 @@ class HttpClient {
   Answer Lost(beast::error_code error) {
     stream_.reset();
     buffer_.clear();
-    return {0, error.message()};
+    return {0, error.message(), false};
   }
   asio::any_io_executor executor_;
   const tcp::endpoint endpoint_;
-  const std::string& token_;
   std::optional<beast::tcp_stream> stream_;
   beast::flat_buffer buffer_;
 };
 
-asio::awaitable<void> SendHttp(HttpClient& client, Schedule& schedule, Report& report) {
-  while (const Request* request = schedule.Next()) {
-    const auto start = Clock::now();
-    const HttpClient::Answer answer = co_await client.Send(*request);
-    const auto time = Clock::now() - start;
-    if (answer.status >= 200 && answer.status < 300) {
-      report.Add(*request, time);
-    } else {
-      report.Add(*request, time, answer.status == 0 ? "no answer" : absl::StrCat("HTTP ", answer.status), answer.text);
+asio::awaitable<void> SendHttp(HttpClient& client, const std::vector<std::string>& tokens, Schedule& schedule,
+                               Report& report) {
+  Pacer pacer(co_await asio::this_coro::executor, schedule);
+  for (;;) {
+    const Schedule::Turn turn = schedule.Next();
+    if (turn.request == nullptr) co_return;
+    const bool in_time = co_await pacer.Wait(turn);
+    const Request& request = *turn.request;
+    if (!in_time) {
+      report.Add(request, Clock::now() - turn.at, kNotSent);
+      continue;
     }
+    const HttpClient::Answer answer =
+        co_await client.Send(request, tokens[static_cast<size_t>(request.caller_id)], turn.at + schedule.deadline());
+    const auto time = Clock::now() - turn.at;
+    if (answer.status >= 200 && answer.status < 300) {
+      report.Add(request, time);
+    } else {
+      report.Add(request, time, answer.status == 0 ? "no answer" : absl::StrCat("HTTP ", answer.status), answer.text);
+    }
+    if (answer.retry) report.AddRetry();
   }
 }
 
 // Ends the process when all is done; answers what was wrong before.
 absl::Status Run(const Options& options) {
   CRM_TRY(const Requests requests, ReadRequests(options.requests));
-  CRM_TRY(const std::string token, TokenOf(options.token_file));
+  CRM_TRY(const std::vector<std::string> tokens, TokensOf(options.token_file, requests));
   if (requests.grpc && requests.http) return Wrong("the requests are of gRPC and of HTTP; give each a run of its own");
   CRM_TRY(const tcp::endpoint endpoint, Loopback(requests.grpc ? options.grpc : options.http));
 
@@ -263,6 +354,8 @@ absl::Status Run(const Options& options) {
   Report report(requests);
   const auto start = Clock::now();
   Schedule schedule(options, requests);
+  const auto whole = std::chrono::seconds(options.seconds) + schedule.deadline();
+  report.CountByTime(schedule.start(), static_cast<size_t>(whole / std::chrono::milliseconds(500)) + 1);
   // Open connections would keep the loop going.
   int under_way = options.in_flight;
   const auto ended = [&loop, &under_way](std::exception_ptr) {
@@ -270,8 +363,8 @@ absl::Status Run(const Options& options) {
   };
   for (int i = 0; i < options.in_flight; ++i) {
     if (requests.http) {
-      http_clients.push_back(std::make_unique<HttpClient>(loop.get_executor(), endpoint, token));
-      asio::co_spawn(loop, SendHttp(*http_clients.back(), schedule, report), ended);
+      http_clients.push_back(std::make_unique<HttpClient>(loop.get_executor(), endpoint));
+      asio::co_spawn(loop, SendHttp(*http_clients.back(), tokens, schedule, report), ended);
       continue;
     }
     if (i < options.connections) {
@@ -279,7 +372,7 @@ absl::Status Run(const Options& options) {
           rpc::ClientOptions{options.grpc, options.ca, options.cert, options.key, options.peer}));
     }
     rpc::Client& client = *grpc_clients[static_cast<size_t>(i % options.connections)];
-    asio::co_spawn(loop, SendGrpc(client, token, schedule, report), ended);
+    asio::co_spawn(loop, SendGrpc(client, tokens, schedule, report), ended);
   }
   loop.run();
   std::cout << report.Json(Clock::now() - start).dump(2, ' ', false, nlohmann::json::error_handler_t::replace)

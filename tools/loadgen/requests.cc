@@ -39,7 +39,7 @@ absl::StatusOr<std::string> WireOf(const std::string& method, const std::string&
   return message->SerializeAsString();
 }
 
-absl::Status ReadLine(const std::string& line, Requests& out, Names& classes, Names& labels) {
+absl::Status ReadLine(const std::string& line, Requests& out, Names& classes, Names& labels, Names& callers) {
   const auto parsed = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!parsed.is_object()) return absl::InvalidArgumentError("is no JSON object");
   const auto text = [&](const char* name) {
@@ -62,6 +62,7 @@ absl::Status ReadLine(const std::string& line, Requests& out, Names& classes, Na
   (request.method.empty() ? out.http : out.grpc) = true;
   request.class_id = classes.IdOf(text("class"));
   if (const std::string label = text("label"); !label.empty()) request.label_id = labels.IdOf(label);
+  request.caller_id = callers.IdOf(text("caller"));
   out.all.push_back(std::move(request));
   return absl::OkStatus();
 }
@@ -72,14 +73,14 @@ absl::StatusOr<Requests> ReadRequests(const std::string& file) {
   std::ifstream in(file);
   if (!in) return absl::NotFoundError(absl::StrCat(file, " cannot be read"));
   Requests out;
-  Names classes(out.classes), labels(out.labels);
+  Names classes(out.classes), labels(out.labels), callers(out.callers);
   std::string line;
   for (size_t number = 1; std::getline(in, line); ++number) {
     if (line.empty()) continue;
     if (out.all.size() == kRequestsMax) {
       return absl::ResourceExhaustedError(absl::StrCat(file, " has more than ", kRequestsMax, " requests"));
     }
-    if (absl::Status status = ReadLine(line, out, classes, labels); !status.ok()) {
+    if (absl::Status status = ReadLine(line, out, classes, labels, callers); !status.ok()) {
       return absl::Status(status.code(), absl::StrCat(file, ":", number, ": ", status.message()));
     }
   }

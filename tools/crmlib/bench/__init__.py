@@ -1,10 +1,11 @@
-"""tools/crm bench [--json] [--size N] [--quick] [--behind] [--keep] [--print-sql]: measures the services against pgbench on the very
+"""tools/crm bench [--json] [--size N] [--quick] [--behind] [--overload] [--keep] [--print-sql]: measures the services against pgbench on the very
 SQL, and what goes on behind requests (docs/PERFORMANCE.md). It builds the release preset and starts a system of its own in .run/bench.
 
 --json       all figures as JSON
 --size N     contacts (a million; a hundred thousand with --quick)
 --quick      shorter rounds: three minutes in all, for a first impression
 --behind     only events, timers and letters, on a database of their own
+--overload   only what it gets done when more comes than it can do (a hundred thousand contacts; a database of its own)
 --keep       leaves the loaded database for the next run with --keep
 --print-sql  only prints what pgbench runs"""
 
@@ -18,7 +19,7 @@ import sys
 import time
 
 from crmlib import build, console, deps, migrate, paths, postgres
-from crmlib.bench import behind, report, rounds
+from crmlib.bench import behind, overload, report, rounds
 from crmlib.bench.data import TENANTS, Data, type_id
 from crmlib.bench.statements import Pgbench, Statements, print_sql
 from crmlib.bench.system import MEASURED, System, remembered
@@ -35,7 +36,7 @@ def run(args: list[str]) -> int:
     try:
         deps.ensure()
         folder = build.build("release", [*paths.services(), "crm_descriptors", "crm-loadgen"])
-        figures = measure(options, System(paths.RUN / ("bench-behind" if options.behind else "bench"), folder))
+        figures = measure(options, System(paths.RUN / ("bench-behind" if options.behind else "bench-overload" if options.overload else "bench"), folder))
     finally:
         sys.stdout = output
     if figures and options.json:
@@ -48,11 +49,11 @@ def run(args: list[str]) -> int:
 def parse(args: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tools/crm bench", description=__doc__.split("\n\n")[0], formatter_class=argparse.RawDescriptionHelpFormatter,
                                      epilog=__doc__.split("\n\n")[1])
-    for name in ("json", "quick", "behind", "keep", "print-sql"):
+    for name in ("json", "quick", "behind", "overload", "keep", "print-sql"):
         parser.add_argument(f"--{name}", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(args)
-    options.size = options.size or (100_000 if options.quick or options.print_sql else 1_000_000)
+    options.size = options.size or (100_000 if options.quick or options.print_sql or options.overload else 1_000_000)
     if not TENANTS <= options.size <= 100_000_000:
         raise console.Failure(f"--size {options.size} is not possible", f"take at least {TENANTS} and at most 100,000,000")
     return options
@@ -77,7 +78,7 @@ def measure(options: argparse.Namespace, system: System) -> dict | None:
             tenants = kept.get("tenants") or [system.sign_up(number) for number in range(TENANTS)]
             write(kept_file, json.dumps({"size": options.size, "migrations": migrations(), "tenants": tenants}))
             return figures | behind.Behind(system, tenants, behind_plan).measure()
-        if not options.print_sql:
+        if not options.print_sql and not options.overload:
             with console.step("start and idle memory of each service"):
                 figures["start_seconds"] = rounds.starts(system)
                 time.sleep(IDLE_AFTER_SECONDS)
@@ -92,6 +93,9 @@ def measure(options: argparse.Namespace, system: System) -> dict | None:
         if not kept:
             data.load()
             write(kept_file, json.dumps({"size": options.size, "migrations": migrations(), "tenants": tenants}))
+        if options.overload:
+            plan = overload.QUICK if options.quick else overload.FULL
+            return figures | {"overload": [overload.Overload(system, tenants, plan, service).measure() for service in ("contact", "gateway")]}
         with console.step("reading the SQL that the service sends"):
             data.warm()
             tenant = tenants[0] | {"example_id": type_id("contact", tenants[0]["prefix"] + str(tenants[0]["first"]))}

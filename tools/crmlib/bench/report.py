@@ -1,6 +1,7 @@
 """The figures as text, and what they are held against."""
 
 from crmlib import console
+from crmlib.bench import overload
 
 GOALS = {"get": 2.0, "list": 1.7, "create": 1.5, "http_get": 3.2}
 SEARCH_P95_MS, IDLE_MB, START_SECONDS = 20.0, 60.0, 1.0
@@ -22,6 +23,8 @@ def text(figures: dict) -> str:
     parts = [f"{figures['contacts']:,} contacts in {figures['tenants']} tenants, {figures['machine']}, commit {figures['commit']}", ""]
     if "ratios" in figures:
         parts += [*requests(figures), ""]
+    if "overload" in figures:
+        return "\n".join([*parts, *overload.text(figures["overload"])])
     parts += behind(figures)
     if "ratios" in figures:
         missed = misses(figures)
