@@ -87,9 +87,11 @@ absl::StatusOr<Options> OptionsOf(int argc, char** argv) {
                                                      {"key", &out.key},
                                                      {"http", &out.http},
                                                      {"order", &order}};
-  const std::map<std::string, int*> numbers = {
-      {"in-flight", &out.in_flight}, {"connections", &out.connections}, {"seconds", &out.seconds},
-      {"rate", &out.rate},           {"deadline-ms", &out.deadline_ms}};
+  const std::map<std::string, int*> numbers = {{"in-flight", &out.in_flight},
+                                               {"connections", &out.connections},
+                                               {"seconds", &out.seconds},
+                                               {"rate", &out.rate},
+                                               {"deadline-ms", &out.deadline_ms}};
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     const size_t equals = argument.find('=');
@@ -165,8 +167,9 @@ class Schedule {
         random_(options.random),
         start_(Clock::now()),
         end_(start_ + std::chrono::seconds(options.seconds)),
-        pause_(options.rate == 0 ? Clock::duration(0)
-                                 : std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(1.0 / options.rate))),
+        pause_(options.rate == 0
+                   ? Clock::duration(0)
+                   : std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(1.0 / options.rate))),
         open_(options.rate != 0),
         deadline_(options.deadline_ms) {}
 
@@ -247,7 +250,8 @@ asio::awaitable<void> SendGrpc(rpc::Client& client, const std::vector<std::strin
       report.Add(request, Clock::now() - turn.at, kNotSent);
       continue;
     }
-    auto answer = co_await client.UnaryRaw(CallOf(request, tokens[static_cast<size_t>(request.caller_id)], turn.at + schedule.deadline()));
+    auto answer = co_await client.UnaryRaw(
+        CallOf(request, tokens[static_cast<size_t>(request.caller_id)], turn.at + schedule.deadline()));
     const auto time = Clock::now() - turn.at;
     if (answer.ok()) {
       report.Add(request, time);

@@ -31,7 +31,7 @@ struct Requests {
   std::vector<std::string> classes;  // at least one
   std::vector<std::string> labels;
   std::vector<std::string> callers;  // at least one; "" for who is not named
-  bool grpc = false;  // some are of this kind
+  bool grpc = false;                 // some are of this kind
   bool http = false;
 };
 
