@@ -3,7 +3,7 @@ and a balancer (haproxy) before the two gateways, which asks their /readyz as Ku
 
 import json
 
-from writes import READY_SECONDS, Stack
+from writes import READY_SECONDS, Stack, eventually
 
 from crmlib import config, health, migrate, postgres
 from crmlib.instance import Instance, write
@@ -25,7 +25,7 @@ class Twins(Instance):
         return super().place(service_of(service)) + (400 if service.endswith(SECOND) else 0)
 
     def port(self, service: str) -> int:
-        return super().port(service) + (1 if service == f"gateway{SECOND}" else 0)
+        return super().port("gateway") + 1 if service == f"gateway{SECOND}" else super().port(service)
 
     def binary(self, service: str):
         return super().binary(service_of(service))
@@ -100,6 +100,8 @@ class TwinStack(Stack):
         names = self.everybody if names is None else names
         super().wait_ready([name for name in names if name not in self.instance.twins], seconds)
         health.wait(self.instance, [name for name in names if name in self.instance.twins], seconds, alive=self.alive)
+        if self.alive(BALANCER) and any(service_of(name) == "gateway" for name in names):
+            eventually(lambda: self.api().call("GET", "/both").ok, seconds, "the balancer knows that both gateways are ready")
 
 
 # It sends nothing twice but what no server has taken (retry-on conn-failure is its default).
@@ -109,6 +111,7 @@ global
 defaults
   mode http
   timeout connect 5s
+  timeout check 5s
   timeout client 60s
   timeout server 60s
   timeout tunnel 1h
@@ -116,6 +119,8 @@ defaults
   retries 3
 frontend public
   bind 127.0.0.1:{port}
+  monitor-uri /both
+  monitor fail if {{ nbsrv(gateways) lt 2 }}
   default_backend gateways
 backend gateways
   balance roundrobin
