@@ -4,11 +4,12 @@ itself: python3 tests/bench/bench_test.py"""
 import sys
 import unittest
 from pathlib import Path
+from xml.etree import ElementTree
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
-from crmlib.bench import behind, data, report, rounds, sink, statements  # noqa: E402
+from crmlib.bench import behind, data, kinds, picture, report, rounds, sink, statements  # noqa: E402
 
 TENANT = "11111111-1111-7111-8111-111111111111"
 OTHER = "22222222-2222-7222-8222-222222222222"
@@ -31,14 +32,14 @@ class Statements(unittest.TestCase):
             line(3, "x", "SELECT 1", user="identity"),
             {"user": "contact", "pid": 1, "message": "connection authorized"},
             line(1, "pg.settings", SETTINGS, TENANT, "9950"),
-            line(2, "contact.contact.list", "SELECT 2")])
+            line(2, "contact.contact.list", "SELECT 2")], "contact")
         self.assertEqual([[statement.name for statement in batch] for batch in found],
                          [["pg.settings", "contact.contact.get"], ["pg.settings"], ["pg.settings", "contact.contact.list"]])
         self.assertEqual(found[0][1].parameters, [ID])
 
     def test_values_keep_their_quotes_commas_and_nulls(self):
         values = ["it's, $2 = 'x'", None, "", "{\"a\",\"b\"}", "two\nlines"]
-        [[statement]] = statements.batches_of([line(1, "s", "SELECT $1, $2, $3, $4, $5", *values)])
+        [[statement]] = statements.batches_of([line(1, "s", "SELECT $1, $2, $3, $4, $5", *values)], "contact")
         self.assertEqual(statement.parameters, values)
 
     def test_what_changes_becomes_an_expression_and_the_rest_stays_a_parameter(self):
@@ -61,7 +62,7 @@ class Statements(unittest.TestCase):
 
 class Figures(unittest.TestCase):
     def round(self, requests: int, service: float, postgres: float, limit: float) -> dict:
-        return {"requests": requests, "service_seconds": service, "postgres_seconds": postgres, "contact_seconds": service, "gateway_seconds": 0.0,
+        return {"requests": requests, "service_seconds": service, "postgres_seconds": postgres, "own_seconds": service, "gateway_seconds": 0.0,
                 "pgbench_requests": 1000, "pgbench_client_seconds": limit / 4, "pgbench_postgres_seconds": limit * 3 / 4}
 
     def test_rounds_are_added_up_before_they_are_divided(self):
@@ -98,6 +99,37 @@ class Figures(unittest.TestCase):
         self.assertIn("20,000 1,234 - - 400 100 250 50".split(), [row[-8:] for row in rows])
         self.assertIn("20,000 1,234 120 312 400 100 250 50".split(), [row[-8:] for row in rows])
         self.assertIn("20,000 1,234 120 312 - - - -".split(), [row[-8:] for row in rows])
+
+
+class Sizes(unittest.TestCase):
+    def one(self, size: int, create_us: float) -> dict:
+        latency = {"16": {"p50": 500.0, "p99": 2000.0}}
+        cpu = {"get": {"us": 60.0, "limit_us": 45.0}, "create": {"us": create_us, "limit_us": create_us / 1.5}}
+        return {"contacts": size, "cpu": cpu, "ratios": {"get": 1.33, "create": 1.5}, "latency": {"get": latency, "create": latency},
+                "search": {"latency_us": {"p95": 15_000}}, "import": {"contacts_per_second": 7000}, "bytes": {"contact": 1900.0, "deal": 1200.0},
+                "memory_mb": {"contact": {"pss": 44.0}}, "letters": {"burst": {"per_second": 280}}, "timers": {"burst": {"per_second": 900}},
+                "events": {"p50_ms": 22, "p99_ms": 35, "catch_up": {"per_second": 30_000}}}
+
+    def test_the_table_has_a_column_a_size(self):
+        text = report.sizes([self.one(100_000, 500.0), self.one(1_000_000, 560.0)])
+        self.assertRegex(text, r"contacts and deals +100,000 +1,000,000")
+        self.assertRegex(text, r"CPU of a request, µs: create +500 +560")
+        self.assertRegex(text, r"bytes a contact +1,900 +1,900")
+
+    def test_the_picture_is_xml_with_a_line_and_a_limit_for_each_operation(self):
+        for sizes in ([self.one(100_000, 500.0)], [self.one(100_000, 500.0), self.one(1_000_000, 560.0)]):
+            root = ElementTree.fromstring(picture.svg(sizes))
+            lines = root.findall("{http://www.w3.org/2000/svg}polyline")
+            self.assertEqual(len(lines), 4)
+            self.assertEqual({len(line.get("points").split()) for line in lines}, {len(sizes)})
+
+    def test_no_label_stands_on_another(self):
+        places = sorted(picture.apart({"a": 100.0, "b": 101.0, "c": 300.0, "d": 102.0}).values())
+        self.assertTrue(all(later - earlier >= picture.LABEL_HEIGHT for earlier, later in zip(places, places[1:])))
+
+    def test_what_differs_between_kinds_follows_from_their_names(self):
+        self.assertEqual(kinds.DEAL.rpc("List", plural=True), "crm.deal_pipeline.v1.DealService.ListDeals")
+        self.assertEqual(kinds.CONTACT.rpc("Get"), "crm.contact.v1.ContactService.GetContact")
 
 
 class Transport:

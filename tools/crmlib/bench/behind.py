@@ -14,8 +14,8 @@ from pathlib import Path
 
 from crmlib import console
 from crmlib.bench.data import type_id
+from crmlib.bench.kinds import CONTACT
 from crmlib.bench.load import load
-from crmlib.bench.rounds import made_up
 from crmlib.bench.system import System
 from crmlib.demo import uuid_of
 
@@ -114,7 +114,7 @@ class Behind:
                 "catch_up": behind}
 
     def created_singly(self) -> dict:
-        rows = ({"method": "crm.contact.v1.ContactService.CreateContact", "body": {"contact": made_up(self.random, number)}} for number in range(2000))
+        rows = ({"method": CONTACT.rpc("Create"), "body": {"contact": CONTACT.made_up(self.random, number)}} for number in range(2000))
         begin = self.now()
         report = load(self.system, "contact", self.written("create.jsonl", rows), self.tenants[0]["login"], CREATES_IN_FLIGHT, self.plan.seconds)
         self.calm()
@@ -128,8 +128,8 @@ class Behind:
 
     def import_contacts(self) -> int:
         """As fast as they are taken; the tenants one after the other."""
-        rows = ({"method": "crm.contact.v1.ContactService.BatchCreateContacts",
-                 "body": {"requests": [{"contact": made_up(self.random, place * BATCH_SIZE + i)} for i in range(BATCH_SIZE)]}} for place in range(50))
+        rows = ({"method": CONTACT.rpc("BatchCreate", plural=True),
+                 "body": {"requests": [{"contact": CONTACT.made_up(self.random, place * BATCH_SIZE + i)} for i in range(BATCH_SIZE)]}} for place in range(50))
         file = self.written("import.jsonl", rows)
         return sum(load(self.system, "contact", file, tenant["login"], BATCHES_IN_FLIGHT, self.plan.import_seconds)["requests"] * BATCH_SIZE
                    for tenant in self.tenants[:LANES])

@@ -1,4 +1,4 @@
-"""A million contacts in ten tenants, straight into the tables, as if the service had written them.
+"""Contacts in ten tenants, straight into the tables, as if the service had written them; deals.py adds the deals.
 
 What a row looks like is not repeated here: one contact and one company are made through the API, and every row loaded is
 a copy of theirs in which names, numbers, addresses and times are replaced. How names are folded and transliterated is
@@ -18,12 +18,12 @@ LARGE_SHARE = 0.91  # of all rows in the first tenant; the others share the rest
 COMPANIES_PER = 100  # contacts
 ID_BASE = 100_000_000_000  # ids end in 12 digits, so that pgbench, which has integers only, can write them
 # A record is one of these with its number at the end: UUIDs of version 7, rising with time as the service's own.
-PREFIX = {"contact": "01900000-000{t}-7000-8000-", "company": "018f0000-000{t}-7000-8000-"}
+PREFIX = {"contact": "01900000-000{t}-7000-8000-", "company": "018f0000-000{t}-7000-8000-", "deal": "01910000-000{t}-7000-8000-"}
 MARK = {"number": "+79161234567", "digits": "79161234567", "email": "mark.template@example.com", "given": "Markgiven", "family": "Markfamil",
         "company": "Marktrade"}
 # How common names are (Zipf-Mandelbrot, 1 / (rank + q)): the first given name 3 % of all, the first family name 1 %.
 Q = {"given": 10, "family": 50}
-SESSION = "set synchronous_commit = off; set work_mem = '256MB'; set maintenance_work_mem = '1GB'; set search_path = contact, public;"
+SESSION = "set synchronous_commit = off; set work_mem = '256MB'; set maintenance_work_mem = '1GB'; set search_path = {}, public;"
 TABLES = ("contact", "company", "record_key", "search_entry")
 
 
@@ -34,7 +34,7 @@ class Data:
         self.rows = [large, *[max((size - large) // (TENANTS - 1), 1)] * (TENANTS - 1)]
         for number, tenant in enumerate(tenants):
             tenant |= {"uuid": uuid_of(tenant["tenant_id"]), "rows": self.rows[number], "number": number,
-                       "prefix": PREFIX["contact"].format(t=number), "first": ID_BASE + 1, "last": ID_BASE + self.rows[number]}
+                       "first": ID_BASE + 1, "last": ID_BASE + self.rows[number]}
 
     def load(self) -> None:
         api = self.system.api(self.system.token(self.tenants[0]["login"]))
@@ -55,21 +55,40 @@ class Data:
                                         self.entry_sql("contact", template["contact"]) + ";" + self.entry_sql("company", template["company"])]))
         with console.step("their indexes"), ThreadPoolExecutor(2) as two:
             list(two.map(self.run, indexes))
-        with console.step("vacuum, analyze, checkpoint"):
-            self.run("drop schema bench cascade")
-            with ThreadPoolExecutor(2) as two:
-                list(two.map(self.run, [f"vacuum analyze contact.{table}" for table in TABLES]))
-            self.run("checkpoint")
+        with console.step("vacuum, analyze"), ThreadPoolExecutor(2) as two:
+            list(two.map(self.run, [f"vacuum analyze contact.{table}" for table in TABLES]))
         self.check(api)
+
+    def finish(self) -> None:
+        self.run("drop schema bench cascade; checkpoint")
 
     def warm(self) -> None:
         """Into PostgreSQL's own memory, as after a day of work."""
         self.run("create extension if not exists pg_prewarm schema public")
-        self.run("select sum(public.pg_prewarm(c.oid)) from pg_class c where relnamespace = 'contact'::regnamespace and relkind in ('r', 'i') "
-                 "and relname ~ '^(contact|record_key|search_entry|external_id)'")
+        self.run("select sum(public.pg_prewarm(c.oid)) from pg_class c where relkind in ('r', 'i') and "
+                 "(relnamespace = 'contact'::regnamespace and relname ~ '^(contact|record_key|search_entry|external_id)' or "
+                 "relnamespace = 'deal_pipeline'::regnamespace and relname ~ '^(deal|stage)')")
 
-    def run(self, statement: str) -> None:
-        self.system.sql(SESSION + statement)
+    def bytes_apiece(self) -> dict[str, float]:
+        """What one costs on disk: its rows in all tables that it has them in, with their indexes."""
+        size = lambda schema, *tables: float(self.system.value(
+            f"select sum(pg_total_relation_size(oid)) from pg_class where relnamespace = '{schema}'::regnamespace and relname in ({','.join(map(quoted, tables))})"))
+        return {"contact": size("contact", "contact", "record_key", "search_entry") / self.size, "deal": size("deal_pipeline", "deal", "stage_visit") / self.size}
+
+    def run(self, statement: str, schema: str = "contact") -> None:
+        self.system.sql(SESSION.format(schema) + statement)
+
+    def row_of(self, schema: str, table: str, id: str) -> dict[str, tuple[str, str | None]]:
+        """A record's row: {column: (its type, its value as text)}."""
+        columns = self.system.sql("select column_name, format_type(a.atttypid, a.atttypmod) from information_schema.columns c join pg_attribute a "
+                                  f"on a.attrelid = '{schema}.{table}'::regclass and a.attname = column_name "
+                                  f"where table_schema = '{schema}' and table_name = '{table}' order by ordinal_position")
+        row = {}
+        for column, of in columns:
+            value, null = self.system.sql(f"select replace(coalesce({column}::text, ''), E'\\t', ' '), {column} is null from {schema}.{table} "
+                                          f"where tenant_id = '{self.tenants[0]['uuid']}' and id = '{id}'")[0]
+            row[column] = (of, None if null == "t" else value)
+        return row
 
     # Names.
     def make_names(self, api) -> None:
@@ -168,14 +187,7 @@ analyze bench.contact; analyze bench.company"""
         collection = {"contact": "contacts", "company": "companies"}[kind]
         id = uuid_of(api.post(f"/v1/{collection}", record)["id"])
         tenant = self.tenants[0]["uuid"]
-        columns = self.system.sql("select column_name, format_type(a.atttypid, a.atttypmod) from information_schema.columns c join pg_attribute a "
-                                  f"on a.attrelid = 'contact.{kind}'::regclass and a.attname = column_name "
-                                  f"where table_schema = 'contact' and table_name = '{kind}' order by ordinal_position")
-        row = {}
-        for column, of in columns:
-            value, null = self.system.sql(f"select replace(coalesce({column}::text, ''), E'\\t', ' '), {column} is null from contact.{kind} "
-                                          f"where tenant_id = '{tenant}' and id = '{id}'")[0]
-            row[column] = (of, None if null == "t" else value)
+        row = self.row_of("contact", kind, id)
         keys = self.system.sql(f"select kind, key from contact.record_key where tenant_id = '{tenant}' and record_id = '{id}' order by kind")
         [[name, text]] = self.system.sql(f"select name, replace(text, E'\\n', '|') from contact.search_entry where tenant_id = '{tenant}' and record_id = '{id}'")
         for table, column in (("record_key", "record_id"), ("search_entry", "record_id"), (kind, "id")):

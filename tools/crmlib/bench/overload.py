@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from crmlib import console
-from crmlib.bench.data import type_id
-from crmlib.bench.rounds import made_up
+from crmlib.bench.data import PREFIX, type_id
+from crmlib.bench.kinds import CONTACT
 from crmlib.bench.system import System, ticks
 
 FACTORS = (1, 3, 10)
@@ -113,8 +113,8 @@ class Overload:
                 out.write(json.dumps(self.request(tenant, what, number) | {"class": "flood" if flood else "quiet", "caller": tenant["login"]}) + "\n")
 
     def request(self, tenant: dict, what: str, number: int) -> dict:
-        contact = type_id("contact", tenant["prefix"] + str(self.random.randint(tenant["first"], tenant["last"])))
-        person = made_up(self.random, number)
+        contact = type_id("contact", PREFIX["contact"].format(t=tenant["number"]) + str(self.random.randint(tenant["first"], tenant["last"])))
+        person = CONTACT.made_up(self.random, number)
         if self.service == "gateway":
             return {"get": {"http": "GET", "path": f"/v1/contacts/{contact}"}, "list": {"http": "GET", "path": "/v1/contacts?page_size=50"},
                     "create": {"http": "POST", "path": "/v1/contacts", "body": person}}[what]

@@ -8,11 +8,11 @@ import statistics
 import time
 
 from crmlib import console
-from crmlib.bench import names
-from crmlib.bench.data import Data, type_id
+from crmlib.bench.data import PREFIX, Data, type_id
+from crmlib.bench.kinds import CONTACT, Kind
 from crmlib.bench.load import load
 from crmlib.bench.statements import Pgbench, Statements
-from crmlib.bench.system import MEASURED, System
+from crmlib.bench.system import System
 
 RATIO_IN_FLIGHT = 16
 LATENCY_IN_FLIGHT = (1, 16, 64)
@@ -39,35 +39,39 @@ QUICK = Plan(pairs=2, seconds=2, latency_seconds=1, search_terms=30, search_seco
 
 
 class Rounds:
-    def __init__(self, system: System, data: Data, statements: Statements, pgbench: Pgbench, plan: Plan):
-        self.system, self.data, self.statements, self.pgbench, self.plan = system, data, statements, pgbench, plan
+    """Of one kind of record. Its service, identity and the gateway run, and nobody else who would hear of what is created."""
+
+    def __init__(self, system: System, data: Data, kind: Kind, statements: Statements, pgbench: Pgbench, plan: Plan):
+        self.system, self.data, self.kind, self.statements, self.pgbench, self.plan = system, data, kind, statements, pgbench, plan
+        self.operations = ("get", "http_get", "list", "create") if kind == CONTACT else ("get", "list", "create")
         self.random = random.Random(3)
         self.folder = system.folder / "load"
         self.folder.mkdir(exist_ok=True)
 
     # One run of load.
     def load(self, operation: str, tenant: dict, in_flight: int, seconds: int, *more: str) -> dict:
-        return load(self.system, "gateway" if operation.startswith("http") else "contact", self.requests(operation, tenant), tenant["login"], in_flight,
+        return load(self.system, "gateway" if operation.startswith("http") else self.kind.service, self.requests(operation, tenant), tenant["login"], in_flight,
                     seconds, *more)
 
     def requests(self, operation: str, tenant: dict):
         """The file of requests, made once an operation and tenant; creates draw from the same people as pgbench's."""
-        file = self.folder / f"{operation}-{tenant['number']}.jsonl"
+        file = self.folder / f"{self.kind.object}-{operation}-{tenant['number']}.jsonl"
         if file.exists():
             return file
-        service = "crm.contact.v1.ContactService."
-        draw = lambda: type_id("contact", tenant["prefix"] + str(self.random.randint(tenant["first"], tenant["last"])))
+        prefix = PREFIX[self.kind.object].format(t=tenant["number"])
+        draw = lambda: type_id(self.kind.object, prefix + str(self.random.randint(tenant["first"], tenant["last"])))
         if operation == "get":
-            rows = ({"method": service + "GetContact", "body": {"id": draw()}} for _ in range(self.plan.ids))
+            rows = ({"method": self.kind.rpc("Get"), "body": {"id": draw()}} for _ in range(self.plan.ids))
         elif operation == "http_get":
-            rows = ({"http": "GET", "path": f"/v1/contacts/{draw()}"} for _ in range(self.plan.ids))
+            rows = ({"http": "GET", "path": f"{self.kind.collection}/{draw()}"} for _ in range(self.plan.ids))
         elif operation == "list":
-            rows = [{"method": service + "ListContacts", "body": {"page_size": 50}}]
+            rows = [{"method": self.kind.rpc("List", plural=True), "body": {"page_size": 50}}]
         elif operation == "create":
-            rows = ({"method": service + "CreateContact", "body": {"contact": person}} for person in self.statements.people)
+            rows = ({"method": self.kind.rpc("Create"), "body": {self.kind.object: record}} for record in self.statements.records)
         elif operation == "import":
-            rows = ({"method": service + "BatchCreateContacts",
-                     "body": {"requests": [{"contact": self.person(place * BATCH_SIZE + i)} for i in range(BATCH_SIZE)]}} for place in range(100))
+            rows = ({"method": self.kind.rpc("BatchCreate", plural=True),
+                     "body": {"requests": [{self.kind.object: self.kind.made_up(self.random, place * BATCH_SIZE + i)} for i in range(BATCH_SIZE)]}}
+                    for place in range(100))
         else:
             raise AssertionError(operation)
         with file.open("w") as out:
@@ -75,20 +79,17 @@ class Rounds:
                 out.write(json.dumps(row) + "\n")
         return file
 
-    def person(self, number: int) -> dict:
-        return made_up(self.random, number)
-
     # The ratios.
     def ratios(self) -> dict:
         """For each operation the CPU of a request here and there, and the ratio; round by round, service and pgbench by turns."""
-        rounds = {"get": [], "list": [], "create": [], "http_get": []}
+        rounds = {operation: [] for operation in self.operations}
         for number in range(self.plan.pairs):
             # Every second pair in the largest tenant, the others in the small ones.
             tenant = self.data.tenants[0 if number % 2 == 0 else 1 + number // 2 % (len(self.data.tenants) - 1)]
             for operation in ("get", "list", "create"):
-                console.transient(f"  round {number + 1} of {self.plan.pairs}: {operation} ...")
-                halves = [lambda: {operation: self.service_round(operation, tenant)} |
-                          ({"http_get": self.service_round("http_get", tenant)} if operation == "get" else {}),
+                console.transient(f"  round {number + 1} of {self.plan.pairs}: {self.kind.object}, {operation} ...")
+                same = [name for name in self.operations if name.endswith(operation)]  # by gRPC, by HTTP: the same statements
+                halves = [lambda: {name: self.service_round(name, tenant) for name in same},
                           lambda: {"pgbench": self.pgbench_round(operation, tenant)}]
                 found = {}
                 for half in halves if number % 2 == 0 else reversed(halves):
@@ -106,9 +107,10 @@ class Rounds:
         self.settle()
         after = self.system.cpu()
         used = {name: after[name] - before[name] for name in after}
-        served = used["contact"] + (used["gateway"] if operation.startswith("http") else 0)
+        own = used[self.kind.service]
+        served = own + (used["gateway"] if operation.startswith("http") else 0)
         return {"requests": report["requests"], "service_seconds": served, "postgres_seconds": used["postgres"], "latency_us": report["latency_us"],
-                "contact_seconds": used["contact"], "gateway_seconds": used["gateway"], "others_seconds": used["identity"] + used["redis"]}
+                "own_seconds": own, "gateway_seconds": used["gateway"], "others_seconds": used["identity"] + used["redis"]}
 
     def pgbench_round(self, operation: str, tenant: dict) -> dict:
         scripts = self.statements.scripts(operation, tenant)
@@ -116,7 +118,7 @@ class Rounds:
         try:
             run = self.pgbench.run(scripts, RATIO_IN_FLIGHT, self.plan.seconds, {"first": str(tenant["first"]), "last": str(tenant["last"])})
             if operation == "create":
-                self.system.sql("delete from contact.outbox where seq is null")  # else the service would publish them
+                self.system.sql(f"delete from {self.kind.service}.outbox where seq is null")  # else the service would publish them
         finally:
             self.system.resume()
         return {"requests": run.requests, "client_seconds": run.pgbench, "postgres_seconds": run.postgres, "latency_us": run.latency_us}
@@ -124,9 +126,9 @@ class Rounds:
     def settle(self) -> None:
         """Until the events of what was created are numbered and published: their cost belongs to the creates."""
         deadline = time.monotonic() + DRAIN_SECONDS
-        while self.system.value("select exists (select from contact.outbox where seq is null)") == "t":
+        while self.system.value(f"select exists (select from {self.kind.service}.outbox where seq is null)") == "t":
             if time.monotonic() > deadline:
-                raise console.Failure("the service's events are still not numbered", "see its log", log=self.system.instance.log("contact"))
+                raise console.Failure("the service's events are still not numbered", "see its log", log=self.system.instance.log(self.kind.service))
             time.sleep(0.1)
 
     def idle(self, seconds: float = 3) -> dict:
@@ -134,13 +136,13 @@ class Rounds:
         before = self.system.cpu()
         time.sleep(seconds)
         after = self.system.cpu()
-        return {name: (after[name] - before[name]) / seconds * 1000 for name in (*MEASURED, "postgres")}
+        return {name: (after[name] - before[name]) / seconds * 1000 for name in after}
 
     # Latencies.
     def latencies(self) -> dict:
         tenant = self.data.tenants[0]
         found = {}
-        for operation in ("get", "list", "create", "http_get"):
+        for operation in self.operations:
             for in_flight in LATENCY_IN_FLIGHT:
                 console.transient(f"  latency: {operation}, {in_flight} in flight ...")
                 report = self.load(operation, tenant, in_flight, self.plan.latency_seconds)
@@ -160,8 +162,8 @@ class Rounds:
     def search(self) -> dict:
         console.transient("  search ...")
         tenant = self.data.tenants[0]
-        file = self.folder / f"search-{tenant['number']}.jsonl"
-        rows = [{"method": "crm.contact.v1.ContactService.ListContacts", "body": {"query": term, "page_size": 20}, "class": kind, "label": term}
+        file = self.folder / f"{self.kind.object}-search-{tenant['number']}.jsonl"
+        rows = [{"method": self.kind.rpc("List", plural=True), "body": {"query": term, "page_size": 20}, "class": kind, "label": term}
                 for kind, terms in self.terms(tenant).items() for term in terms]
         self.random.shuffle(rows)
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -174,7 +176,7 @@ class Rounds:
         are asked for often; a term drawn twice is sent twice as often."""
         drawn = self.system.sql("select given_name, family_name, phones->0->>'number', emails->0->>'address' from contact.contact "
                                 f"where tenant_id = '{tenant['uuid']}' and id = any (array[" +
-                                ",".join(f"'{tenant['prefix']}{self.random.randint(tenant['first'], tenant['last'])}'::uuid"
+                                ",".join(f"'{PREFIX['contact'].format(t=tenant['number'])}{self.random.randint(tenant['first'], tenant['last'])}'::uuid"
                                          for _ in range(self.plan.search_terms)) + "])")
         found = {kind: [] for kind in SEARCH_CLASSES}
         for given, family, phone, email in drawn:
@@ -191,14 +193,6 @@ class Rounds:
         return {kind: [term for term in terms if len(term.strip()) >= 3] for kind, terms in found.items()}
 
 
-def made_up(source: random.Random, number: int) -> dict:
-    """A contact as people enter it."""
-    given, family = ((names.LATIN_GIVEN, names.LATIN_FAMILY) if source.random() < 0.5 else (names.CYRILLIC_GIVEN, names.CYRILLIC_FAMILY))
-    return {"given_name": source.choice(given), "family_name": source.choice(family), "phones": [{"number": f"+7 916 {number // 10000 % 1000:03d}-{number // 100 % 100:02d}-{number % 100:02d}"}],
-            "emails": [{"address": f"person{number}@example.org"}], "city": source.choice(names.CITY), "job_title": source.choice(names.JOB_TITLE),
-            "tags": ["newsletter"], "source": "bench"}
-
-
 def summed(rounds: list[dict]) -> dict:
     """Of all rounds together; `spread` are the ratios of single pairs."""
     total = {key: sum(round[key] for round in rounds) for key in rounds[0] if key.endswith("_seconds") or key.endswith("requests")}
@@ -209,7 +203,7 @@ def summed(rounds: list[dict]) -> dict:
              per(r["pgbench_client_seconds"] + r["pgbench_postgres_seconds"], r["pgbench_requests"]) for r in rounds]
     return {"ratio": service / limit, "spread": [min(pairs), max(pairs)], "us": service, "limit_us": limit,
             "service_us": per(total["service_seconds"], total["requests"]), "postgres_us": per(total["postgres_seconds"], total["requests"]),
-            "contact_us": per(total["contact_seconds"], total["requests"]), "gateway_us": per(total["gateway_seconds"], total["requests"]),
+            "own_us": per(total["own_seconds"], total["requests"]), "gateway_us": per(total["gateway_seconds"], total["requests"]),
             "pgbench_us": per(total["pgbench_client_seconds"], total["pgbench_requests"]),
             "pgbench_postgres_us": per(total["pgbench_postgres_seconds"], total["pgbench_requests"]),
             "requests": total["requests"], "pgbench_requests": total["pgbench_requests"]}

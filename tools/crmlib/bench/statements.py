@@ -7,7 +7,7 @@ NULL and the empty text, which it cannot send so."""
 
 import dataclasses
 import json
-import os
+import random
 import re
 import resource
 import subprocess
@@ -15,12 +15,12 @@ import time
 from pathlib import Path
 
 from crmlib import console, paths, postgres
+from crmlib.bench.data import PREFIX, type_id
+from crmlib.bench.kinds import Kind
 from crmlib.bench.system import System, backends
-from crmlib.demo import uuid_of
 
-# What common/pg/connection.cc sets when it connects.
-SESSION_OPTIONS = "-c search_path=contact,public -c TimeZone=UTC -c jit=off -c idle_in_transaction_session_timeout=30s"
-ROLE = "contact"
+# What common/pg/connection.cc sets when it connects; the schema is called as the role.
+SESSION_OPTIONS = "-c search_path={},public -c TimeZone=UTC -c jit=off -c idle_in_transaction_session_timeout=30s"
 EXECUTED = re.compile(r"execute ([^:]+): (.*)", re.DOTALL)
 PARAMETER = re.compile(r"\$(\d+) = (NULL|'(?:[^']|'')*')")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -40,10 +40,10 @@ class Statement:
 
 
 class Capture:
-    """Everything that the role `contact` runs within the block, as batches: `batches` after it."""
+    """Everything that the role runs within the block, as batches: `batches` after it."""
 
-    def __init__(self, system: System):
-        self.system = system
+    def __init__(self, system: System, role: str):
+        self.system, self.role = system, role
         self.file = system.instance.postgres_data / "pg_log/postgresql.json"
 
     def __enter__(self) -> "Capture":
@@ -53,7 +53,7 @@ class Capture:
 
     def __exit__(self, kind, error, trace) -> None:
         self.switch("alter system reset log_statement", "alter system set log_parameter_max_length = 0")
-        self.batches = batches_of(self.read())
+        self.batches = batches_of(self.read(), self.role)
 
     def switch(self, *statements: str) -> None:
         self.system.sql("; ".join(statements) + "; select pg_reload_conf()")
@@ -66,12 +66,12 @@ class Capture:
             return [json.loads(line) for line in file.read().decode().splitlines() if line.endswith("}")]
 
 
-def batches_of(lines: list[dict]) -> list[list[Statement]]:
+def batches_of(lines: list[dict], role: str) -> list[list[Statement]]:
     """By session in order; a batch begins with its settings (common/pg/connection.cc)."""
     sessions: dict[int, list[list[Statement]]] = {}
     for line in lines:
         match = EXECUTED.match(line.get("message", ""))
-        if line.get("user") != ROLE or not match:
+        if line.get("user") != role or not match:
             continue
         parameters = [None if value == "NULL" else value[1:-1].replace("''", "'") for _, value in PARAMETER.findall(line.get("detail", ""))]
         statement = Statement(match[1], match[2], parameters)
@@ -125,9 +125,9 @@ class Run:
 
 
 class Pgbench:
-    def __init__(self, system: System, folder: Path):
+    def __init__(self, system: System, folder: Path, role: str):
         self.system, self.folder = system, folder
-        self.environment = postgres.environment(system.instance, ROLE) | {"PGOPTIONS": SESSION_OPTIONS, "PGAPPNAME": "pgbench"}
+        self.environment = postgres.environment(system.instance, role) | {"PGOPTIONS": SESSION_OPTIONS.format(role), "PGAPPNAME": "pgbench"}
 
     def run(self, scripts: list[Script], clients: int, seconds: int, variables: dict[str, str]) -> Run:
         """What `seconds` of it cost beyond connecting and preparing, which a run of one transaction a client tells."""
@@ -165,23 +165,26 @@ class Pgbench:
 class Statements:
     """The scripts of the measured calls, captured from the running service with requests of the first tenant."""
 
-    CREATES = 4  # people, each a script of its own, so that names and addresses differ as in the service's requests
+    CREATES = 4  # records, each a script of its own, so that names and addresses differ as in the service's requests
 
-    def __init__(self, system: System, tenant: dict, token: str, people: list[dict]):
-        self.system, self.tenant, self.people = system, tenant, people[:self.CREATES]
+    def __init__(self, system: System, kind: Kind, tenant: dict, token: str):
+        self.system, self.kind, self.tenant = system, kind, tenant
+        self.records = [kind.made_up(random.Random(number), number) for number in range(self.CREATES)]
         self.api = system.api(token)
-        self.found = {"get": [self.capture(lambda: self.api.get(f"/v1/contacts/{tenant['example_id']}"), "FROM contact_view")],
-                      "list": [self.capture(lambda: self.api.get("/v1/contacts", page_size=50), "FROM contact_view")],
-                      "create": [self.capture(lambda person=person: self.create(person), "INSERT INTO contact ") for person in self.people]}
+        self.example = PREFIX[kind.object].format(t=tenant["number"]) + str(tenant["first"])
+        path = f"{kind.collection}/{type_id(kind.object, self.example)}"
+        self.found = {"get": [self.capture(lambda: self.api.get(path), kind.read_mark)],
+                      "list": [self.capture(lambda: self.api.get(kind.collection, page_size=50), kind.read_mark)],
+                      "create": [self.capture(lambda record=record: self.create(record), kind.insert_mark) for record in self.records]}
 
-    def create(self, person: dict) -> None:
-        self.api.post("/v1/contacts", person)
+    def create(self, record: dict) -> None:
+        self.api.post(self.kind.collection, record)
 
     def capture(self, request, mark: str) -> list[Statement]:
         deadline = time.monotonic() + CAPTURE_SECONDS
         while time.monotonic() < deadline:
             request()  # the statements are prepared and the caches filled
-            with Capture(self.system) as capture:
+            with Capture(self.system, self.kind.service) as capture:
                 request()
             for batch in capture.batches:
                 if len(batch) > 1 and any(mark in statement.sql for statement in batch):
@@ -192,13 +195,13 @@ class Statements:
         made = []
         for place, batch in enumerate(self.found[operation]):
             label, changing, number = f"{operation}_{place}", {}, ""
-            expression = f"('{tenant['prefix']}' || :n)"
+            expression = f"('{PREFIX[self.kind.object].format(t=tenant['number'])}' || :n)"
             if operation == "get":
-                changing = {uuid_of(self.tenant["example_id"]): f"{expression}::uuid"}
+                changing = {self.example: f"{expression}::uuid"}
                 number = "\\set n random(:first, :last)"
             if operation == "create":
                 # The record's id, and the key against repetition, which is a uuid of its own.
-                row = next(statement for statement in batch if "INSERT INTO contact " in statement.sql)
+                row = next(statement for statement in batch if self.kind.insert_mark in statement.sql)
                 keep = next(statement for statement in batch if "INSERT INTO idempotency" in statement.sql)
                 id = next(value for value in row.parameters if value and UUID.fullmatch(value) and value != self.tenant["uuid"])
                 key = keep.parameters[1]
@@ -225,5 +228,5 @@ def print_sql(statements: Statements) -> str:
         parts.append(script.text())
         parts += [f"-- {name} = {value[:200]}{'...' if len(value) > 200 else ''}" for name, value in script.variables.items()]
         parts.append("")
-    parts.append(f"-- pgbench -n -M prepared, role {ROLE}, PGOPTIONS='{SESSION_OPTIONS}'")
+    parts.append(f"-- pgbench -n -M prepared, role {statements.kind.service}, PGOPTIONS='{SESSION_OPTIONS.format(statements.kind.service)}'")
     return "\n".join(parts)

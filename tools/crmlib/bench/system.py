@@ -20,7 +20,6 @@ from crmlib.instance import Instance
 PASSWORD = "correct horse battery"
 PORT_BASES = range(4000, 4100, 10)  # gateway 5080, PostgreSQL 4432 and so on; below what the kernel hands out by itself
 READY_SECONDS, STOP_SECONDS = 60.0, 60.0
-MEASURED = ("identity", "contact", "gateway")  # what the measured calls need
 TICKS = os.sysconf("SC_CLK_TCK")
 # Statements are logged as JSON while they are captured. A row tells when it was committed.
 POSTGRES = {"track_commit_timestamp": "on", "logging_collector": "on", "log_destination": "jsonlog", "log_directory": "pg_log",
@@ -111,6 +110,13 @@ class System:
         for service in services:
             self.spawn(service)
         health.wait(self.instance, list(services), READY_SECONDS, alive=self.alive)
+
+    def only(self, *services: str) -> None:
+        """Of the services these run, and no others."""
+        for service in self.instance.services:
+            if service not in services and self.alive(service):
+                self.stop(service)
+        self.start(*[service for service in services if not self.alive(service)])
 
     def timed_start(self, service: str) -> float:
         """Starts it and answers the seconds from exec until it says that it is ready."""
