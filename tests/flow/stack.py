@@ -8,8 +8,8 @@ its own, configured by the same code as tools/crm up. Tests may kill, pause and 
         stack.start("contact")
         eventually(lambda: api.call("GET", f"/v1/contacts/{contact['id']}").ok)
 
-CRM_BUILD names the build (build/dev without it). CRM_KEEP=1 leaves the folder for a look. When the block ends by an
-exception, the last lines of every log are printed."""
+CRM_BUILD names the build (build/dev without it). CRM_LOOPS gives every service so many event loops instead of one. CRM_KEEP=1
+leaves the folder for a look. When the block ends by an exception, the last lines of every log are printed."""
 
 import dataclasses
 import fcntl
@@ -35,6 +35,7 @@ from crmlib.api import Api  # noqa: E402
 from crmlib.instance import Instance  # noqa: E402
 
 BUILD = Path(os.environ.get("CRM_BUILD") or ROOT / "build/dev")
+LOOPS = int(os.environ.get("CRM_LOOPS") or 0)
 # Bases far enough apart that no two systems meet, and below the ports that the kernel hands out by itself.
 PORT_BASES = range(10000, 31600, 1100)
 READY_SECONDS = 60.0  # sanitized binaries start slowly on a busy machine
@@ -65,7 +66,6 @@ class Stack:
         haproxy, as the process "edge". `durable`: PostgreSQL waits for the disk."""
         self.folder = Path(tempfile.mkdtemp(prefix="crm-stack-"))
         self.folder.chmod(0o755)  # the user postgres passes through
-        self.changes = changes or {}
         self.with_edge, self.durable = with_edge, durable
         self.processes: dict[str, subprocess.Popen] = {}
         # A child dies with the thread that made it (PDEATHSIG), so that a killed test leaves nothing behind: one thread
@@ -74,6 +74,7 @@ class Stack:
         self.port_lock = None
         self.instance = Instance("test", self.folder, self.reserve_ports(), build)
         self.services = self.instance.services if services is None else services
+        self.changes = {service: ({"loops": LOOPS} if LOOPS else {}) | (changes or {}).get(service, {}) for service in self.instance.services}
         self.tenants = 0
 
     # Life.

@@ -60,11 +60,7 @@ def targets(folder, only: str) -> list[str]:
 
 
 def ctest(folder, options: argparse.Namespace) -> int:
-    environment = os.environ | {
-        "CRM_LONG": "1" if options.long else "",
-        "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
-        "UBSAN_OPTIONS": "print_stacktrace=1",
-    }
+    environment = os.environ | {"CRM_LONG": "1" if options.long else ""}
     arguments = ["ctest", "--test-dir", str(folder), "-j", str(build.jobs()), "--output-on-failure", "--no-tests=error",
                  "--timeout", str(TIMEOUT_LONG if options.long else TIMEOUT)]
     if options.only:
