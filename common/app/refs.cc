@@ -1,12 +1,38 @@
 #include "common/app/refs.h"
 
+#include <google/protobuf/descriptor.h>
+
 #include <algorithm>
 #include <map>
 
 #include "common/base/id.h"
 #include "common/base/status.h"
+#include "common/rpc/access.h"
+#include "crm/type/v1/options.pb.h"
 
 namespace crm::app {
+namespace {
+
+// Whether the rpc that answers one such record whole is open to the caller; for kinds that no rpc answers one by one (API keys),
+// the short form is all that there is, and everybody's. Which records, beyond that, RefsOf narrows by owner and team.
+bool MayRead(const Call& call, const google::protobuf::Descriptor* record) {
+  bool asked = false;
+  const google::protobuf::FileDescriptor* file = record->file();
+  for (int s = 0; s < file->service_count(); ++s) {
+    for (int m = 0; m < file->service(s)->method_count(); ++m) {
+      const auto* method = file->service(s)->method(m);
+      if (method->output_type() != record ||
+          method->options().idempotency_level() != google::protobuf::MethodOptions::NO_SIDE_EFFECTS) {
+        continue;
+      }
+      asked = true;
+      if (rpc::CheckAccess(method->options().GetExtension(type::v1::access), call.principal).ok()) return true;
+    }
+  }
+  return !asked;
+}
+
+}  // namespace
 
 Async<type::v1::BatchGetRefsResponse> RefService::BatchGetRefs(Call& call,
                                                                const type::v1::BatchGetRefsRequest& request) {
@@ -18,7 +44,7 @@ Async<type::v1::BatchGetRefsResponse> RefService::BatchGetRefs(Call& call,
   type::v1::BatchGetRefsResponse response;
   for (const auto* table : tables_) {
     auto found = by_prefix.find(table->prefix());
-    if (found == by_prefix.end()) continue;
+    if (found == by_prefix.end() || !MayRead(call, table->descriptor())) continue;
     auto& ids = found->second;
     std::sort(ids.begin(), ids.end());
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());

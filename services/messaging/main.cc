@@ -82,7 +82,6 @@ int main(int argc, char** argv) {
     static ms::WebhookSender posts(webhooks, runtime.holder());
     webhooks.wake = [] { posts.Wake(); };
     runtime.Own(webhooks.tables.webhooks);
-    runtime.Own(webhooks.tables.deliveries);
     runtime.Serve(std::make_unique<ms::WebhookService>(webhooks));
     runtime.Job("prune", [&runtime](crm::Call call) {
       const int days = runtime.config().messaging().delivery_days();

@@ -106,6 +106,24 @@ class AccessTest(unittest.TestCase):
             return "it needs no role" if result.reason == "TOKEN_INVALID" and method.who == "signed_in" else ""
         self.walk({"a user without roles": bearer(token)}, judge, only=lambda method: method.who != "public")
 
+    def test_references_obey_the_right_to_their_kind(self):
+        """The short form of a record is for whom the rpc that answers it whole would let in."""
+        [refs] = [method for method in catalogue.methods if method.name == "crm.type.v1.RefService.BatchGetRefs"]
+        getters = {prefix: [method for method in catalogue.methods if method.output == record and method.reads and method.who != "service"]
+                   for prefix, record in catalogue.records.items()}
+        guarded = {prefix for prefix, methods in getters.items() if methods and all(method.who == "right" for method in methods)}
+        ids = {prefix: zebra.kept.get(prefix) or zebra.seen[prefix][0] for prefix in catalogue.records if prefix in zebra.kept or prefix in zebra.seen}
+        nobody = bearer(world.signed(zebra, world.user(zebra, "nobody", []), []))
+        shown = {"administrator": set(), "a user without roles": set()}
+        for service in catalogue.services:
+            for who, headers in (("administrator", bearer(zebra.admin.token)), ("a user without roles", nobody)):
+                result = native.call(refs, service, {"ids": sorted(ids.values())}, headers)
+                self.assertTrue(result.ok, f"{service}: {result}")
+                shown[who] |= {ref["type"] for ref in result.body["refs"]}
+        self.assertEqual(shown["a user without roles"] & guarded, set(), "kinds that need a right")
+        self.assertEqual(shown["a user without roles"], shown["administrator"] - guarded)
+        self.assertGreater(len(shown["administrator"] & guarded), 10, "references to fewer kinds than there are")
+
     def test_a_users_token_where_only_services_may(self):
         def judge(method: Method, result: Result) -> str:
             return "" if (result.code, result.reason) == RIGHT_MISSING else f"must be {RIGHT_MISSING}"
