@@ -151,14 +151,22 @@ Async<v1::AwaitPositionResponse> EventLog::AwaitPosition(Call& call, const v1::A
   v1::AwaitPositionResponse response;
   const bool heard = std::any_of(heard_.begin(), heard_.end(),
                                  [&](const Subscription* one) { return one->producer() == request.producer(); });
-  response.set_reached(!heard || request.seq() == 0);
+  uint64_t seq = request.seq();
+  if (heard && seq == kCommitted) {
+    v1::SettleLaneRequest settle;
+    settle.set_tenant_id(request.tenant_id());
+    CRM_CO_TRY(const v1::SettleLaneResponse lane, co_await SettleLane(call, settle));
+    if (!lane.settled()) co_return response;
+    seq = lane.seq();
+  }
+  response.set_reached(!heard || seq == 0);
   Call own = call;
   own.principal.tenant = tenant;
   const auto until = std::min(call.deadline, std::chrono::steady_clock::now() + answering::kSettleMax);
   while (!response.reached()) {
     CRM_CO_TRY(pg::Rows rows,
                co_await db_.Read(own, answering::kReached, pg::Params().Id(tenant).Text(request.producer())));
-    response.set_reached(!rows.empty() && static_cast<uint64_t>(rows.Int(0, 0)) >= request.seq());
+    response.set_reached(!rows.empty() && static_cast<uint64_t>(rows.Int(0, 0)) >= seq);
     if (response.reached()) break;
     const bool on = co_await answering::Pause(until);
     if (!on) break;

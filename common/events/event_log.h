@@ -2,6 +2,7 @@
 // wrote, for its consumers; and those of others that it could not apply, for its administrators.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -12,6 +13,9 @@
 #include "crm/events/v1/event.pb.h"
 
 namespace crm::events {
+
+// As AwaitPositionRequest.seq: everything that the service itself has committed.
+inline constexpr uint64_t kCommitted = UINT64_MAX;
 
 class EventLog final : public rpc::Service {
  public:

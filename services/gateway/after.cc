@@ -7,6 +7,7 @@
 
 #include "common/base/error.h"
 #include "common/base/status.h"
+#include "common/events/event_log.h"
 #include "crm/events/v1/event.pb.h"
 #include "services/gateway/together.h"
 
@@ -27,6 +28,19 @@ absl::StatusOr<std::vector<std::string>> ReadAfter(std::string_view header, cons
 }
 
 namespace after {
+
+// What a service has written it has at once, but not what it makes of its own events (a timeline): it is asked to wait for those, if
+// it hears itself.
+Async<bool> HeardItself(const Peers& peers, const Call& own, std::string tenant, std::string service) {
+  CRM_CO_TRY(rpc::Client * reader, peers.Find(service));
+  events::v1::AwaitPositionRequest position;
+  position.set_tenant_id(tenant);
+  position.set_producer(service);
+  position.set_seq(events::kCommitted);
+  CRM_CO_TRY(auto place, co_await reader->Unary<events::v1::AwaitPositionResponse>(
+                             own, "crm.events.v1.EventLog.AwaitPosition", position));
+  co_return place.reached();
+}
 
 // Asks the producer how far it has got, and the reader to wait until it has heard that far.
 Async<bool> Heard(const Peers& peers, const Call& own, std::string tenant, std::string service, std::string producer) {
@@ -49,7 +63,6 @@ Async<bool> Heard(const Peers& peers, const Call& own, std::string tenant, std::
 }  // namespace after
 
 Async<bool> AwaitAfter(const Peers& peers, const Call& call, std::string service, std::vector<std::string> producers) {
-  producers.erase(std::remove(producers.begin(), producers.end(), service), producers.end());  // its own it has at once
   // The gateway's own question, for the tenant of the caller.
   Call own = call;
   own.principal = Principal();
@@ -60,7 +73,12 @@ Async<bool> AwaitAfter(const Peers& peers, const Call& call, std::string service
   const std::string tenant = call.principal.tenant_id();
   bool all = true;
   auto wait = [&](size_t i) -> asio::awaitable<void> {
-    auto heard = co_await after::Heard(peers, own, tenant, service, producers[i]);
+    absl::StatusOr<bool> heard = false;
+    if (producers[i] == service) {
+      heard = co_await after::HeardItself(peers, own, tenant, service);
+    } else {
+      heard = co_await after::Heard(peers, own, tenant, service, producers[i]);
+    }
     all = all && heard.ok() && *heard;  // a producer that is away cannot say, so the reader is told
   };
   co_await Together(producers.size(), wait);

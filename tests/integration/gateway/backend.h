@@ -10,6 +10,7 @@
 #include "common/base/error.h"
 #include "common/base/id.h"
 #include "common/base/status.h"
+#include "common/events/event_log.h"
 #include "common/rpc/access.h"
 #include "common/rpc/service.h"
 #include "crm/analytics/v1/report.pb.h"
@@ -290,7 +291,8 @@ inline Async<events::v1::AwaitPositionResponse> EventLog::AwaitPosition(
     Call&, const events::v1::AwaitPositionRequest& request) {
   events::v1::AwaitPositionResponse response;
   std::lock_guard lock(world_.mutex);
-  response.set_reached(request.seq() <= world_.heard);
+  // No service here hears itself.
+  response.set_reached(request.seq() == events::kCommitted || request.seq() <= world_.heard);
   world_.awaited.push_back(request.producer());
   co_return response;
 }

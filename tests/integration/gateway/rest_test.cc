@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "tests/integration/gateway/gateway_fixture.h"
 
 namespace crm::gateway::test {
@@ -125,7 +127,8 @@ TEST_F(RestTest, AReadMayWaitForAWriteElsewhere) {
   const std::string path = "/v1/teams/" + made.json["id"].get<std::string>();
   EXPECT_EQ(Get(path)["Crm-Position"], "") << "a read is nobody's write";
   EXPECT_EQ(Get(path, {{"Crm-After", "identity"}})["Crm-Stale"], "") << "its own it has at once";
-  EXPECT_TRUE(world_.awaited.empty());
+  EXPECT_EQ(world_.awaited, (std::vector<std::string>{"identity"})) << "unless it hears itself";
+  world_.awaited.clear();
   EXPECT_EQ(Get(path, {{"Crm-After", "analytics"}})["Crm-Stale"], "") << "nothing was written there";
   Emit("report.changed", "", true);
   Answer stale = Get(path, {{"Crm-After", "analytics, identity,analytics"}});
@@ -138,7 +141,7 @@ TEST_F(RestTest, AReadMayWaitForAWriteElsewhere) {
   EXPECT_EQ(connect["Crm-Stale"], "1") << connect.body;
   world_.heard = 1;
   EXPECT_EQ(Get(path, {{"Crm-After", "analytics"}})["Crm-Stale"], "");
-  EXPECT_EQ(world_.awaited, (std::vector<std::string>(5, "analytics")));
+  EXPECT_EQ(std::count(world_.awaited.begin(), world_.awaited.end(), "analytics"), 5);
   EXPECT_EQ(Get(path, {{"Crm-After", "dragon"}}).status, 400u);
 }
 
