@@ -28,8 +28,10 @@
 #include "common/app/inspect.h"
 #include "common/app/offload.h"
 #include "common/app/refs.h"
+#include "common/base/clock.h"
 #include "common/base/failpoint.h"
 #include "common/base/status.h"
+#include "common/base/time.h"
 #include "common/events/event_log.h"
 #include "common/events/relay.h"
 #include "common/events/subscription.h"
@@ -42,6 +44,7 @@
 #include "common/redis/client.h"
 #include "common/rpc/server.h"
 #include "common/rpc/token.h"
+#include "crm/identity/v1/time.pb.h"
 
 namespace crm::app {
 namespace app_internal {
@@ -168,7 +171,7 @@ class Process final : public Runtime {
     call.principal.user_id = absl::StrCat("service_", name_);
     call.principal.tenant = tenant;
     call.traceparent = obs::NewTraceparent();
-    call.start = absl::Now();
+    call.start = Now();
     call.request_id = NewUuid(call.start).ToString();
     return call;
   }
@@ -230,8 +233,10 @@ class Process final : public Runtime {
   int WaitForSignal();
 
   void Beside(std::string name, std::function<Async<>()> body);
+  void BesideInTime(std::string name, std::function<Async<>()> body);
   asio::awaitable<void> RunJob(const NamedJob& job);
   asio::awaitable<void> Probe();
+  asio::awaitable<void> AskTime();
   asio::awaitable<void> Publish();
   asio::awaitable<void> Beat(Loop& loop);
   std::string NotLive() const;
@@ -392,6 +397,17 @@ void Process::Beside(std::string name, std::function<Async<>()> body) {
   });
 }
 
+// What stamps what it does: not before it is known what time it is.
+void Process::BesideInTime(std::string name, std::function<Async<>()> body) {
+  Beside(std::move(name), [body = std::move(body)]() -> Async<> {
+    while (!TimeIsKnown()) {
+      const bool on = co_await SleepFor(kPublishEarly);
+      if (!on) co_return absl::OkStatus();
+    }
+    co_return co_await body();
+  });
+}
+
 asio::awaitable<void> Process::RunJob(const NamedJob& job) {
   while (!draining_) {
     std::string error;
@@ -426,17 +442,17 @@ void Process::StartBackground() {
     co_await Probe();
     co_return absl::OkStatus();
   });
-  if (relay_) Beside("relay", [this]() { return relay_->Run(); });
+  if (relay_) BesideInTime("relay", [this]() { return relay_->Run(); });
   if (worker_db_) {
     housekeeping_ = std::make_unique<Housekeeping>(*worker_db_);
     Beside("purge", [this]() { return housekeeping_->PurgeForever(OwnCall(Uuid())); });
     Beside("measure", [this]() { return housekeeping_->MeasureForever(OwnCall(Uuid())); });
   }
   for (auto& subscription : subscriptions_) {
-    Beside("hear " + subscription->producer(), [heard = subscription.get()]() { return heard->Run(); });
+    BesideInTime("hear " + subscription->producer(), [heard = subscription.get()]() { return heard->Run(); });
   }
   for (const auto& job : jobs_) {
-    Beside("job " + job.name, [this, &job]() -> Async<> {
+    BesideInTime("job " + job.name, [this, &job]() -> Async<> {
       co_await RunJob(job);
       co_return absl::OkStatus();
     });
@@ -453,8 +469,26 @@ asio::awaitable<void> Process::Beat(Loop& loop) {
   }
 }
 
+// Who has no database asks identity what time it is there.
+asio::awaitable<void> Process::AskTime() {
+  for (;;) {
+    Call call = OwnCall(Uuid());
+    const auto asked = Steady::now();
+    call.deadline = asked + kProbeEvery;
+    const auto answer = co_await peer("identity")
+                            .Unary<identity::v1::GetTimeResponse>(call, "crm.identity.v1.TimeService.GetTime",
+                                                                  identity::v1::GetTimeRequest());
+    if (answer.ok()) LearnTime(asked, Steady::now(), FromTimestamp(answer->time()));
+    const bool on = co_await SleepFor(TimeIsKnown() ? Steady::duration(kProbeEvery) : Steady::duration(kProbeEarly));
+    if (!on) co_return;
+  }
+}
+
 asio::awaitable<void> Process::Probe() {
-  if (!db_) co_return;
+  if (!db_) {
+    co_await AskTime();
+    co_return;
+  }
   bool answered = false;
   for (;;) {
     const absl::Status status = co_await db_->Ping();
@@ -511,6 +545,7 @@ std::string Process::NotReady() const {
       return "the database does not answer";
     }
   }
+  if (!TimeIsKnown()) return "the database has not said yet what time it is";
   if (!directory_->fresh()) return "identity has not said yet what roles grant";
   for (const auto& condition : conditions_) {
     if (std::string why = condition(); !why.empty()) return why;

@@ -8,6 +8,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "common/base/clock.h"
 #include "common/base/status.h"
 #include "common/obs/log.h"
 
@@ -37,7 +38,7 @@ asio::awaitable<bool> Wait(std::chrono::steady_clock::duration time) {
 
 Call Fresh(const Call& call) {
   Call own = call;
-  own.start = absl::Now();
+  own.start = Now();
   own.deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   return own;
 }

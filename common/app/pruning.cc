@@ -5,6 +5,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "common/base/clock.h"
 #include "common/base/status.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
@@ -35,7 +36,7 @@ Async<> PruneForever(pg::Db& worker_db, std::vector<Pruning> prunings, Call call
       obs::Counter pruned = obs::MakeCounter("crm_pruned_rows_total", "Rows dropped because they were kept long enough",
                                              {{"statement", pruning.statement.name}});
       for (;;) {
-        call.start = absl::Now();
+        call.start = Now();
         call.deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
         const absl::StatusOr<int64_t> rows = co_await PruneOnce(worker_db, call, pruning);
         if (!rows.ok()) {

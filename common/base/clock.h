@@ -1,12 +1,28 @@
-// Time handed in: code that stamps or waits asks a Clock, so that a test can set it.
+// Time handed in: code that stamps or waits asks a Clock, so that a test can set it. And the one clock that processes go by:
+// PostgreSQL's. Each process has measured it and carries it on by the steady clock, so that neither a machine whose clock is
+// wrong nor one whose clock is set makes a token, a record or a timer wrong (DECISIONS.md, "One clock").
 #pragma once
 
 #include <absl/time/clock.h>
 #include <absl/time/time.h>
 
 #include <atomic>
+#include <chrono>
 
 namespace crm {
+
+// What time it is, for all that is stamped, signed, judged or named by time. Off by half a round trip to the database at most;
+// before the first LearnTime it is the machine's. Any thread.
+absl::Time Now();
+
+// What the database's clock said, to a question that was sent and answered at these moments. Now() moves no further than this
+// answer makes necessary: answers that were long under way prove little. Any thread.
+void LearnTime(std::chrono::steady_clock::time_point asked, std::chrono::steady_clock::time_point answered,
+               absl::Time time);
+// Whether there was one. A process serves nothing before.
+bool TimeIsKnown();
+// As if there had been none; for tests.
+void ForgetTime();
 
 // Thread-safe.
 class Clock {

@@ -1,10 +1,10 @@
 // One lane's work: load, fetch, apply, count, put aside.
 #include <absl/strings/str_cat.h>
-#include <absl/time/clock.h>
 
 #include <boost/asio/post.hpp>
 #include <exception>
 
+#include "common/base/clock.h"
 #include "common/base/failpoint.h"
 #include "common/events/consumer_impl.h"
 #include "common/events/wire.h"
@@ -265,7 +265,7 @@ Async<> SubscriptionImpl::ApplyNext(Lane& lane) {
     applied_.Add(static_cast<double>(letters.size()) - parked);
     if (parked > 0) parked_.Add(parked);
     for (const Letter& letter : letters) {
-      delay_.Observe(absl::ToDoubleSeconds(absl::Now() - letter.call.start));
+      delay_.Observe(absl::ToDoubleSeconds(Now() - letter.call.start));
       if (!lane.parked.contains(letter.event.record_id())) Announce(letter.event);
     }
     co_return absl::OkStatus();

@@ -1,9 +1,9 @@
 #include "common/events/loop.h"
 
 #include <absl/strings/str_cat.h>
-#include <absl/time/clock.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/id.h"
 #include "common/obs/trace.h"
 
@@ -16,7 +16,7 @@ std::string Brief(const absl::Status& status) {
 std::string NewHolder() {
   char host[256] = "host";
   gethostname(host, sizeof host - 1);
-  return absl::StrCat(host, ":", getpid(), ":", NewUuid(absl::Now()).ToString().substr(24));
+  return absl::StrCat(host, ":", getpid(), ":", NewUuid(Now()).ToString().substr(24));
 }
 
 Call OwnCall(const std::string& service, const std::string& method, const Uuid& tenant,
@@ -29,7 +29,7 @@ Call OwnCall(const std::string& service, const std::string& method, const Uuid& 
   call.traceparent = obs::NewTraceparent();
   call.request_id = std::string(obs::TraceIdOf(call.traceparent));
   call.deadline = std::chrono::steady_clock::now() + timeout;
-  call.start = absl::Now();
+  call.start = Now();
   return call;
 }
 

@@ -1,13 +1,13 @@
 #include "common/pg/db.h"
 
 #include <absl/strings/str_cat.h>
-#include <absl/time/clock.h>
 
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/this_coro.hpp>
 #include <utility>
 
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/failpoint.h"
 #include "common/obs/log.h"
@@ -27,7 +27,7 @@ constexpr auto kRollbackTimeout = std::chrono::seconds(5);
 const Statement kKeep{"pg.keep_reply",
                       "INSERT INTO idempotency (tenant_id, key, method, body_hash, reply) VALUES ($1, $2, $3, $4, $5)"};
 const Statement kKept{"pg.kept_reply", "SELECT method, body_hash, reply FROM idempotency_view WHERE key = $1"};
-const Statement kPing{"pg.ping", "SELECT 1"};
+const Statement kPing{"pg.ping", "SELECT clock_timestamp()"};
 const Statement kBegin{"pg.begin", "BEGIN"};
 const Statement kCommit{"pg.commit", "COMMIT"};
 const Statement kRollback{"pg.rollback", "ROLLBACK"};
@@ -195,7 +195,7 @@ Async<std::optional<std::string>> Db::OnceKept(const Call& call, Batch batch, st
                     "the server tried to write without a tenant; quote the request id when you report it");
   }
   Pool& pool = impl_->PoolOf(co_await asio::this_coro::executor, Work::kWrite);
-  const std::string key = call.idempotency_key.empty() ? NewUuid(absl::Now()).ToString() : call.idempotency_key;
+  const std::string key = call.idempotency_key.empty() ? NewUuid(Now()).ToString() : call.idempotency_key;
   std::vector<Batch::Item> items;
   items.reserve(batch.items().size() + 1);
   Batch::Item& keep = items.emplace_back(store::ItemOf(store::kKeep));
@@ -364,9 +364,11 @@ Async<> Db::Ping() {
   for (Work work : {Work::kPoint, Work::kList, Work::kWrite}) {
     auto flight = std::make_shared<Flight>();
     flight->items.push_back(store::ItemOf(store::kPing));
-    flight->deadline = std::chrono::steady_clock::now() + store::kPingTimeout;
+    const auto asked = std::chrono::steady_clock::now();
+    flight->deadline = asked + store::kPingTimeout;
     co_await impl_->PoolOf(executor, work).Run(flight);
     if (flight->outcome != store::Outcome::kDone) co_return std::move(flight->status);
+    LearnTime(asked, std::chrono::steady_clock::now(), flight->rows.at(0).Time(0, 0));
   }
   co_return absl::OkStatus();
 }

@@ -10,6 +10,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/status.h"
 #include "common/base/time.h"
@@ -47,7 +48,7 @@ class Remote final : public GrantSource {
     call.principal.kind = Principal::Kind::kService;
     call.principal.user_id = absl::StrCat("service_", service_);
     call.traceparent = obs::NewTraceparent();
-    call.start = absl::Now();
+    call.start = Now();
     call.deadline = std::chrono::steady_clock::now() + std::chrono::seconds(3);
     return call;
   }
@@ -122,7 +123,7 @@ Async<> AccessDirectory::Poll() {
   const int64_t asked = access_internal::SteadyNanos();
   const bool first = answered_.load(std::memory_order_acquire) == 0;
   CRM_CO_TRY(const auto changes, co_await source_.ListAccessChanges(request));
-  const absl::Time now = absl::Now();
+  const absl::Time now = Now();
   {
     std::lock_guard lock(mutex_);
     // Every role is taken, known or not: one that is being fetched at this moment must not be overwritten by an older

@@ -15,6 +15,7 @@
 #include <optional>
 #include <utility>
 
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/status.h"
 #include "common/base/time.h"
@@ -169,7 +170,7 @@ class Reactor final : public wire::Listener, public Admission::Waiter, public st
   // Who, until when, in which language: everything but the request itself.
   void FillCall() {
     call_.method = method_.full_name;
-    call_.start = absl::Now();
+    call_.start = Now();
     const absl::string_view request_id = Header(kRequestIdMetadata);
     call_.request_id = IsKey(request_id) ? std::string(request_id) : NewUuid(call_.start).ToString();
     call_.traceparent = obs::ChildTraceparent(Header(kTraceparentMetadata));
@@ -418,7 +419,7 @@ class Reactor final : public wire::Listener, public Admission::Waiter, public st
       status = Draining();  // the handler returned because it was told to, not because it was done
     }
     if (call_.method.empty()) call_.method = method_.full_name;
-    if (call_.request_id.empty()) call_.request_id = NewUuid(absl::Now()).ToString();
+    if (call_.request_id.empty()) call_.request_id = NewUuid(Now()).ToString();
     const absl::Status out = Outgoing(status, call_);
     const auto time = Clock::now() - started_;
     const double ms = std::chrono::duration<double, std::milli>(time).count();

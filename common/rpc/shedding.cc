@@ -1,11 +1,11 @@
 #include "common/rpc/shedding.h"
 
 #include <absl/strings/match.h>
-#include <absl/time/clock.h>
 
 #include <cstdint>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "common/obs/log.h"
 #include "common/rpc/refusals.h"
 #include "common/rpc/wire.h"
@@ -48,7 +48,7 @@ std::string TokenTenants::Of(absl::string_view authorization) {
   const absl::string_view token = authorization.substr(7);
   auto it = kept_.find(token);
   if (it != kept_.end()) return it->second;
-  const auto identity = authenticator_.Kept(token, absl::Now());
+  const auto identity = authenticator_.Kept(token, Now());
   if (identity == nullptr) return "";
   if (kept_.size() >= kKeptMax) kept_.clear();
   return kept_.emplace(std::string(token), identity->principal.tenant_id()).first->second;

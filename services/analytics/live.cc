@@ -1,10 +1,9 @@
 #include "services/analytics/live.h"
 
-#include <absl/time/clock.h>
-
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
+#include "common/base/clock.h"
 #include "services/analytics/store.h"
 
 namespace crm::analytics {
@@ -53,7 +52,7 @@ asio::awaitable<bool> Live::Watcher::Wait(std::chrono::milliseconds time) {
 
 Call CallNow(const Call& call) {
   Call now = call;
-  now.start = absl::Now();
+  now.start = Now();
   now.deadline = std::min(call.deadline, std::chrono::steady_clock::now() + kWatchTimeout);
   return now;
 }

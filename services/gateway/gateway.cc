@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/id.h"
 #include "common/base/status.h"
@@ -172,7 +173,7 @@ Gateway::Gateway(const app::v1::Config::Gateway& config, const Api& api, Peers p
 asio::awaitable<HttpResponse> Gateway::Handle(HttpRequest& request) {
   Call call;
   call.request_id = request.request_id;
-  call.start = absl::Now();
+  call.start = Now();
   request.peer = ClientAddress(request);
   struct InFlight {
     std::atomic<int>& count;
@@ -488,7 +489,7 @@ absl::Status Gateway::TakeCookie(const RpcRoute& route, std::string& bytes, Http
       message->GetReflection()->HasField(*message, expire)) {
     const pb::Message& time = message->GetReflection()->GetMessage(*message, expire);
     seconds = time.GetReflection()->GetInt64(time, time.GetDescriptor()->FindFieldByName("seconds")) -
-              absl::ToUnixSeconds(absl::Now());
+              absl::ToUnixSeconds(Now());
   }
   message->GetReflection()->ClearField(message.get(), route.cookie);
   bytes = message->SerializeAsString();

@@ -22,6 +22,7 @@
 #include <mutex>
 #include <set>
 
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/id.h"
 #include "common/base/listen.h"
@@ -103,7 +104,7 @@ bool IsRequestId(std::string_view text) {
 const std::string& HttpDate() {
   thread_local std::time_t made = 0;
   thread_local std::string text;
-  std::time_t now = std::time(nullptr);
+  const std::time_t now = absl::ToTimeT(Now());
   if (now != made) {
     std::tm parts{};
     gmtime_r(&now, &parts);
@@ -298,7 +299,7 @@ class Connection final : public StreamSink, public std::enable_shared_from_this<
     FillRequestId(request);
   }
   static void FillRequestId(HttpRequest& request) {
-    if (request.request_id.empty()) request.request_id = NewId("req", absl::Now());
+    if (request.request_id.empty()) request.request_id = NewId("req", Now());
   }
 
   // Answers a request that could not be read, and closes.

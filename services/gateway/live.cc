@@ -12,6 +12,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/hidden.h"
 #include "common/base/id.h"
@@ -442,7 +443,7 @@ absl::StatusOr<HttpResponse> Live::Open(const HttpRequest& request, const Call& 
   response.stream = [this, call, caller = std::move(caller), topics = std::move(topics), wanted = std::move(wanted),
                      request_id = request.request_id](StreamSink& sink) -> asio::awaitable<void> {
     auto stream = std::make_shared<Stream>(sink.executor(), callers_, caller, call);
-    stream->id = NewId("stream", absl::Now());
+    stream->id = NewId("stream", Now());
     stream->user_id = caller.identity->principal.user_id;
     stream->tenant = caller.identity->principal.tenant;
     stream->topics = topics;

@@ -1,5 +1,6 @@
 #include "services/gateway/sse.h"
 
+#include "common/base/clock.h"
 #include "common/base/status.h"
 #include "services/gateway/http_error.h"
 
@@ -30,7 +31,7 @@ Async<> Recheck::IfDue() {
   auto now = std::chrono::steady_clock::now();
   if (now < due_) co_return absl::OkStatus();
   due_ = now + kRecheck;
-  call_.start = absl::Now();
+  call_.start = Now();
   call_.deadline = now + std::chrono::seconds(5);
   auto renewed = co_await callers_.Renew(caller_, call_);
   if (renewed.ok()) {

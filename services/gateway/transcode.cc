@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/status.h"
 #include "common/base/text.h"
@@ -275,7 +276,7 @@ absl::StatusOr<RpcRequest> ReadRequest(const RpcRoute& route, const RouteMatch& 
 absl::Status ReadCallHeaders(const HttpRequest& request, Call& call) {
   constexpr auto kDefault = std::chrono::milliseconds(10'000);
   call.request_id = request.request_id;
-  call.start = absl::Now();
+  call.start = Now();
 
   std::string_view key = request.Header("Idempotency-Key");
   if (!key.empty()) {

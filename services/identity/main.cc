@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
     runtime.Serve(std::make_unique<id::SessionService>(identity));
     runtime.Serve(std::make_unique<id::ApiKeyService>(identity));
     runtime.Serve(std::make_unique<id::AccessService>(identity));
+    runtime.Serve(std::make_unique<id::TimeService>());
     runtime.SupplyGrants(id::LocalGrantSource(identity));
     runtime.Job("prune_access_changes",
                 [](crm::Call call) { return id::PruneAccessChanges(identity, std::move(call)); });

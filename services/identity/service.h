@@ -12,6 +12,7 @@
 #include "crm/identity/v1/session.pb.h"
 #include "crm/identity/v1/team.pb.h"
 #include "crm/identity/v1/tenant.pb.h"
+#include "crm/identity/v1/time.pb.h"
 #include "crm/identity/v1/user.pb.h"
 
 namespace crm::identity {
@@ -121,6 +122,12 @@ class AccessService final : public rpc::Service {
 
  private:
   Identity& identity_;
+};
+
+class TimeService final : public rpc::Service {
+ public:
+  TimeService() : rpc::Service("crm.identity.v1.TimeService") {}
+  CRM_RPC(GetTime, v1::GetTimeRequest, v1::GetTimeResponse)
 };
 
 }  // namespace crm::identity

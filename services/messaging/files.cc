@@ -7,6 +7,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/status.h"
 #include "common/base/text.h"
@@ -246,7 +247,7 @@ Async<> PurgeFiles(Files& files, Call call) {
   for (;;) {
     timer.expires_after(stored::kPurgeEvery);
     co_await timer.async_wait(asio::use_awaitable);
-    call.start = absl::Now();
+    call.start = Now();
     for (;;) {
       auto purged = co_await PurgeFilesOnce(files, call, stored::kPurgeFiles);
       // What fails now is done at the next turn.

@@ -185,5 +185,30 @@ TEST(ClockTest, StandsStillUntilSet) {
   EXPECT_LT(absl::AbsDuration(SystemClock().Now() - absl::Now()), absl::Minutes(1));
 }
 
+// Answers of the database's clock: each moves Now() as far as it proves necessary, and the machine's clock moves it nowhere.
+TEST(ClockTest, GoesByTheDatabaseOnceItHasAnswered) {
+  using std::chrono::seconds;
+  ForgetTime();
+  EXPECT_FALSE(TimeIsKnown());
+  EXPECT_LT(absl::AbsDuration(Now() - absl::Now()), absl::Minutes(1));
+  const auto steady = std::chrono::steady_clock::now();
+  const absl::Time there = absl::Now() - absl::Hours(24);  // this machine is a day ahead
+  // What Now() makes of the moment `steady`.
+  auto at_steady = [&] { return Now() - absl::FromChrono(std::chrono::steady_clock::now() - steady); };
+  auto near = [&](absl::Time time) { return absl::AbsDuration(at_steady() - time) < absl::Milliseconds(100); };
+  LearnTime(steady - seconds(2), steady, there);  // read somewhere within two seconds
+  EXPECT_TRUE(TimeIsKnown());
+  EXPECT_TRUE(near(there + absl::Seconds(1))) << at_steady();
+  LearnTime(steady - seconds(60), steady, there);  // a slow answer proves nothing new
+  EXPECT_TRUE(near(there + absl::Seconds(1))) << at_steady();
+  LearnTime(steady, steady, there);  // an exact one
+  EXPECT_TRUE(near(there)) << at_steady();
+  LearnTime(steady - seconds(1), steady, there - absl::Minutes(10));  // it was set back
+  EXPECT_TRUE(near(there - absl::Minutes(10) + absl::Seconds(1))) << at_steady();
+  LearnTime(steady, steady - seconds(1), there);  // cannot be
+  EXPECT_TRUE(near(there - absl::Minutes(10) + absl::Seconds(1))) << at_steady();
+  ForgetTime();
+}
+
 }  // namespace
 }  // namespace crm
