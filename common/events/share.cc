@@ -16,9 +16,10 @@ const pg::Statement kRenewLease{"events.renew_lease",
                                 "INSERT INTO bucket_lease (consumer, holder, until) VALUES ($1, $2, clock_timestamp() "
                                 "+ $3::bigint * interval '1 ms') "
                                 "ON CONFLICT (consumer, holder) DO UPDATE SET until = excluded.until"};
-const pg::Statement kListHolders{
-    "events.list_holders",
-    "SELECT holder FROM bucket_lease WHERE consumer = $1 AND until > clock_timestamp() ORDER BY holder"};
+// A lease that ends later than any lasts was given before the database's clock was set back: its holder may be long dead.
+const pg::Statement kListHolders{"events.list_holders",
+                                 "SELECT holder FROM bucket_lease WHERE consumer = $1 AND until > clock_timestamp() "
+                                 "AND until <= clock_timestamp() + 2 * $2::bigint * interval '1 ms' ORDER BY holder"};
 const pg::Statement kForgetLeases{
     "events.forget_leases",
     "DELETE FROM bucket_lease WHERE consumer = $1 AND (holder = $2 OR until < clock_timestamp() - interval '1 hour')"};
@@ -49,7 +50,7 @@ asio::awaitable<bool> Share::Renew() {
   pg::Batch batch(call);
   batch.Add(kRelaxCommit);
   batch.Add(kRenewLease, pg::Params().Text(consumer_).Text(holder_).Int(lease_.count()));
-  int listed = batch.Add(kListHolders, pg::Params().Text(consumer_));
+  int listed = batch.Add(kListHolders, pg::Params().Text(consumer_).Int(lease_.count()));
   auto results = co_await db_.Write(call, std::move(batch));
   if (!results.ok()) {
     obs::Log(obs::Level::kWarning, "a share of the shards could not be renewed",
