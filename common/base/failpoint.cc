@@ -32,7 +32,7 @@ constexpr std::chrono::milliseconds kLookAgain(
 constexpr int kDelayMaxMs = 10 * 60 * 1000;
 
 struct Action {
-  enum class Kind { kKill, kError, kDelay };
+  enum class Kind { kKill, kStop, kError, kDelay };
   Kind kind = Kind::kKill;
   std::chrono::milliseconds delay{0};
   int64_t only_hit = 0;  // 0: each
@@ -58,6 +58,8 @@ absl::StatusOr<Action> ParseAction(absl::string_view text) {
   int delay_ms = 0;
   if (text == "kill") {
     action.kind = Action::Kind::kKill;
+  } else if (text == "stop") {
+    action.kind = Action::Kind::kStop;
   } else if (text == "error") {
     action.kind = Action::Kind::kError;
   } else if (absl::ConsumePrefix(&text, "delay:") && absl::SimpleAtoi(text, &delay_ms) && delay_ms >= 0 &&
@@ -65,7 +67,7 @@ absl::StatusOr<Action> ParseAction(absl::string_view text) {
     action.kind = Action::Kind::kDelay;
     action.delay = std::chrono::milliseconds(delay_ms);
   } else {
-    return absl::InvalidArgumentError("the action must be kill, error or delay:MILLISECONDS");
+    return absl::InvalidArgumentError("the action must be kill, stop, error or delay:MILLISECONDS");
   }
   return action;
 }
@@ -117,6 +119,9 @@ absl::Status Act(const char* name, const Action& action) {
     case Action::Kind::kKill:
       kill(getpid(), SIGKILL);
       while (true) pause();
+    case Action::Kind::kStop:
+      raise(SIGSTOP);  // to this thread, which so goes no further; the others stop with it
+      return absl::OkStatus();
     case Action::Kind::kError:
       return Error(absl::StatusCode::kUnavailable, type::v1::ERROR_REASON_UNAVAILABLE,
                    absl::StrCat("The failpoint ", name, " says no. Try again."), {{"failpoint", name}});

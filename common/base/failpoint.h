@@ -8,6 +8,7 @@
 // The environment's CRM_FAILPOINT_FILE names a file of lines `name=action`; `#` starts a comment:
 //
 //   pg.before_commit=kill          SIGKILL to itself
+//   timers.before_effect=stop      SIGSTOP to itself: the whole process stands still until somebody sends SIGCONT
 //   relay.publish=error            the RETURN forms return UNAVAILABLE; the plain form ignores it
 //   pg.before_commit=delay:250     waits 250 ms (blocks the thread: that is the fault)
 //   pg.before_commit=kill*3        only the third hit in this process since the line was read
