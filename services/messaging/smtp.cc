@@ -12,6 +12,7 @@
 #include <cstring>
 #include <memory>
 
+#include "common/base/failpoint.h"
 #include "common/base/text.h"
 #include "services/messaging/trust.h"
 
@@ -181,7 +182,9 @@ SmtpOutcome SmtpSend(const SmtpRequest& request) {
     curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request.letter.size()));
   }
 
+  CRM_FAILPOINT_OF("provider.before_request", "smtp");
   const CURLcode code = curl_easy_perform(curl);
+  CRM_FAILPOINT_OF("provider.after_answer", "smtp");
   outcome.stage = wire.stage;
   outcome.answer = wire.last;
   if (code == CURLE_OK) {

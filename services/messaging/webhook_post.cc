@@ -18,6 +18,7 @@
 #include <optional>
 
 #include "common/base/error.h"
+#include "common/base/failpoint.h"
 #include "common/base/hidden.h"
 #include "common/base/status.h"
 #include "common/base/text.h"
@@ -231,7 +232,9 @@ WebhookAnswer PostWebhook(const WebhookPost& post, const NetGuard& guard) {
   curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, wp::Collect);
   curl_easy_setopt(c, CURLOPT_WRITEDATA, &answer.body);
   curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error);
+  CRM_FAILPOINT_OF("provider.before_request", "webhook");
   const CURLcode code = curl_easy_perform(c);
+  CRM_FAILPOINT_OF("provider.after_answer", "webhook");
   long status = 0;
   curl_off_t retry_after = 0;
   curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);

@@ -11,6 +11,7 @@
 #include <mutex>
 
 #include "common/app/offload.h"
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/status.h"
 #include "common/base/text.h"
@@ -30,6 +31,10 @@ namespace webhook_send {
 
 // Posts at once: each may take 15 s, so a pool of their own, apart from letters.
 constexpr int kAtOnce = 8;
+// How long a claim lasts, and until when posting may still begin: a post takes 15 s, and what is begun after a pause (a machine that was
+// suspended) would come twice.
+constexpr int kClaimSeconds = 60;
+constexpr std::chrono::seconds kBeginWithin{40};
 // How often is looked at the queue when nobody rings.
 constexpr std::chrono::milliseconds kLook{1000};
 
@@ -90,6 +95,8 @@ struct WebhookSender::Impl : std::enable_shared_from_this<WebhookSender::Impl> {
     Uuid tenant, id, webhook;
     std::string event;
     int attempt = 0;
+    absl::Time lease_until;  // the fence
+    std::chrono::steady_clock::time_point begin_by;
   };
 
   Async<> TakeBackOwn(const Call& call);
@@ -132,7 +139,7 @@ Async<> WebhookSender::Run(Call call) {
   }
   bool taken_back = false;
   for (;;) {
-    call.start = absl::Now();
+    call.start = Now();
     if (!taken_back) {
       const absl::Status status = co_await impl->TakeBackOwn(call);
       taken_back = status.ok();
@@ -155,19 +162,21 @@ Async<> WebhookSender::Impl::TakeBackOwn(const Call& call) {
 Async<int> WebhookSender::Impl::Round(const Call& call) {
   const int free = webhook_send::kAtOnce - running;
   if (free <= 0) co_return 0;
+  const auto begin_by = std::chrono::steady_clock::now() + webhook_send::kBeginWithin;
   pg::Batch batch(call);
-  batch.Add(sql::kClaimDeliveries, pg::Params().Int(free).Text(holder));
+  batch.Add(sql::kClaimDeliveries, pg::Params().Int(free).Text(holder).Int(webhook_send::kClaimSeconds));
   CRM_CO_TRY(auto results, co_await webhooks.app.worker_db.Write(call, std::move(batch)));
   const pg::Rows& rows = results[0];
   for (int i = 0; i < rows.size(); ++i) {
-    Claim claim{rows.Id(i, 0), rows.Id(i, 1), rows.Id(i, 2), std::string(rows.Bytes(i, 3)),
-                static_cast<int>(rows.Int(i, 4))};
+    Claim claim{
+        rows.Id(i, 0),   rows.Id(i, 1), rows.Id(i, 2), std::string(rows.Bytes(i, 3)), static_cast<int>(rows.Int(i, 4)),
+        rows.Time(i, 5), begin_by};
     ++running;
     asio::co_spawn(
         executor,
         [](std::shared_ptr<Impl> self, Claim one) -> asio::awaitable<void> {
           const absl::Status status = co_await self->Post(std::move(one));
-          if (!status.ok()) {
+          if (!status.ok() && !IsLostRace(status)) {  // a lost race: it is another's claim now
             obs::Log(obs::Level::kWarning, Call(), "a webhook's delivery was not settled; it is tried again",
                      {{"why", status.message()}});
           }
@@ -212,7 +221,12 @@ Async<> WebhookSender::Impl::Post(Claim claim) {
   CRM_CO_TRY(post.body, std::move(body));
   post.signature = SignWebhook(secrets, post.id, post.timestamp, post.body);
   const absl::Time failing_since = rows.IsNull(0, 6) ? call.now() : rows.Time(0, 6);
-  CRM_CO_TRY(co_await pool.Run([&] { answer = PostWebhook(post, webhooks.app.settings.guard); }));
+  bool late = false;
+  CRM_CO_TRY(co_await pool.Run([&] {
+    late = std::chrono::steady_clock::now() > claim.begin_by;
+    if (!late) answer = PostWebhook(post, webhooks.app.settings.guard);
+  }));
+  if (late) co_return absl::OkStatus();  // its lease ends, and it is claimed anew
   const Call after = webhooks.app.own_call(claim.tenant);
   co_return co_await Settle(after, claim, answer, failing_since, false);
 }
@@ -231,10 +245,10 @@ Async<> WebhookSender::Impl::Settle(const Call& call, const Claim& claim, const 
   (ok ? taken : delay ? failed : given_up).Add();
   pg::Batch batch(call);
   pg::Params params;
-  params.Id(claim.tenant).Id(claim.id).Int(claim.attempt).Int(status);
+  params.Id(claim.tenant).Id(claim.id).Time(claim.lease_until).Int(status);
   delay ? params.Int(absl::ToInt64Milliseconds(*delay)) : params.Null();
   params.Int(answer.status).Text(answer.body).Text(answer.error).Int(answer.duration_ms);
-  batch.Add(sql::kSettleDelivery, std::move(params));
+  batch.AddGuarded(sql::kSettleDelivery, std::move(params), TypeId("delivery", claim.id));
   if (!gone) batch.Add(sql::kMarkWebhook, pg::Params().Id(claim.tenant).Id(claim.webhook).Bool(ok));
   CRM_CO_TRY(co_await webhooks.app.db.Write(call, std::move(batch)));
   if (ok || gone) co_return absl::OkStatus();

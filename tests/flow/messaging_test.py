@@ -281,7 +281,7 @@ class MessagingTest(unittest.TestCase):
         eventually(lambda: self.stack.value("SELECT count(*) FROM messaging.send") == "0", WAIT, "nothing queued")
 
     def test_the_sender_dies_between_mark_and_answer(self):
-        letter, address = self.killed_at("messaging.before_answer", "crash")
+        letter, address = self.killed_at("provider.after_answer", "crash")
         self.assertEqual(len(self.box.letters(address)), 1)
         self.stack.start("messaging")
         done = self.becomes(letter["id"], "SENT")

@@ -33,6 +33,9 @@ constexpr int kAtOncePerTenant = 4;
 constexpr int kTenantsPerLook = 32;
 // How long a claim lasts: more than any attempt (SmtpTimes.all) and its records take.
 constexpr int kClaimSeconds = 300;
+// Until when a claim may still be begun, so that it lasts to the end: what a process begins when it wakes from a pause (a machine that was
+// suspended) would be sent twice.
+constexpr std::chrono::seconds kBeginWithin{100};
 // How often the queue is looked at when nobody calls: what was put back comes due by itself.
 constexpr std::chrono::milliseconds kLookEvery{500};
 // A look takes at most a tenth of the time, however many tenants have letters waiting.
@@ -52,6 +55,7 @@ struct Claim {
   int doubts = 0;
   bool begun = false;
   Cause cause;
+  std::chrono::steady_clock::time_point begin_by;
 };
 
 // What an attempt changed: the letter's new state, and what is left for its row in the queue.
@@ -222,6 +226,7 @@ Async<std::vector<sq::Claim>> Sender::Impl::ClaimDue(const Call& call) {
     room -= count;
   }
   if (asked.empty()) co_return claims;
+  const auto begin_by = std::chrono::steady_clock::now() + sq::kBeginWithin;
   CRM_CO_TRY(auto results, co_await app.worker_db.Write(call, std::move(batch)));
   for (size_t i = 0; i < asked.size(); ++i) {
     const auto& [tenant, count] = asked[i];
@@ -235,6 +240,7 @@ Async<std::vector<sq::Claim>> Sender::Impl::ClaimDue(const Call& call) {
       claim.attempts = static_cast<int>(rows.Int(j, 3));
       claim.doubts = static_cast<int>(rows.Int(j, 4));
       claim.begun = rows.Bool(j, 5);
+      claim.begin_by = begin_by;
       claim.cause = {std::string(rows.Text(j, 6)), std::string(rows.Text(j, 7)), static_cast<int>(rows.Int(j, 8))};
     }
     if (rows.size() < count) due.erase(std::find(due.begin(), due.end(), tenant));  // that was all it had
@@ -510,6 +516,7 @@ Async<> Sender::Impl::Attempt(sq::Claim& claim) {
     v1::Message letter;
     std::vector<OutgoingFile> files;
     absl::Time now;
+    std::chrono::steady_clock::time_point begin_by;
     SmtpOutcome outcome;
   };
   auto shared = std::make_shared<Work>();
@@ -517,6 +524,7 @@ Async<> Sender::Impl::Attempt(sq::Claim& claim) {
   shared->letter = marked;
   shared->files = std::move(files);
   shared->now = call.now();
+  shared->begin_by = claim.begin_by;
   std::function<void()> work = [shared, guard = &app.settings.guard] {
     shared->outcome.recipients.resize(shared->request.recipients.size());
     auto addresses = guard->Resolve(shared->request.server.host());
@@ -526,6 +534,10 @@ Async<> Sender::Impl::Attempt(sq::Claim& claim) {
     }
     shared->request.addresses = *std::move(addresses);
     shared->request.letter = BuildLetter(shared->letter, shared->files, shared->now);
+    if (std::chrono::steady_clock::now() > shared->begin_by) {
+      shared->outcome.error = "this process stood still for too long; it is sent later";
+      return;
+    }
     shared->outcome = SmtpSend(shared->request);
   };
   const absl::Status offloaded = co_await app.offload(work);
@@ -535,7 +547,6 @@ Async<> Sender::Impl::Attempt(sq::Claim& claim) {
     outcome.error = std::string(offloaded.message());
   }
   seconds.Observe(std::chrono::steady_clock::now() - begun);
-  CRM_FAILPOINT("messaging.before_answer");
 
   Call settle = app.own_call(claim.tenant);
   settle.cause = claim.cause;
