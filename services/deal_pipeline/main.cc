@@ -16,7 +16,8 @@ int main(int argc, char** argv) {
     runtime.Serve(std::make_unique<dp::CardService>(runtime.db(), tables));
     runtime.Serve(std::make_unique<dp::ProductService>(runtime.db(), tables));
     runtime.Serve(std::make_unique<dp::LeadService>(runtime.db(), runtime.peer("contact"), tables));
-    runtime.Hear("identity", [](crm::events::Consumer& consumer) { dp::HearIdentity(consumer, tables); });
+    runtime.Hear("identity",
+                 [&runtime](crm::events::Consumer& consumer) { dp::HearIdentity(consumer, tables, runtime.db()); });
     // Projections: what a crash takes back, it takes back together with the position.
     runtime.Hear("scheduler", dp::HearScheduler, /*asynchronous_commit=*/true);
     runtime.Hear("messaging", dp::HearMessaging, /*asynchronous_commit=*/true);
