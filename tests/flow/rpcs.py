@@ -88,7 +88,7 @@ class Catalogue:
         self.methods = [Method(**{key: tuple(value) if isinstance(value, list) else value for key, value in method.items()})
                         for method in described["methods"]]
         self.messages, self.enums = described["messages"], described["enums"]
-        self.services = [service for service in stack.services if service != "gateway"]
+        self.services = [service for service in stack.instance.services if service in stack.services and service != "gateway"]
 
     def services_of(self, method: Method) -> list[str]:
         """Whose addresses answer it: its package's service; for shared packages, every service."""

@@ -28,11 +28,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path[:0] = [str(ROOT / "tools"), str(Path(__file__).parent)]
 
 from crmlib import config, edge, health, keys, migrate, postgres, redis  # noqa: E402
 from crmlib.api import Api  # noqa: E402
 from crmlib.instance import Instance  # noqa: E402
+from shifted_clock import Clock  # noqa: E402
 
 BUILD = Path(os.environ.get("CRM_BUILD") or ROOT / "build/dev")
 LOOPS = int(os.environ.get("CRM_LOOPS") or 0)
@@ -61,9 +62,10 @@ def eventually(condition, seconds: float = 15.0, what: str = ""):
 
 class Stack:
     def __init__(self, services: list[str] | None = None, changes: dict | None = None, build: Path = BUILD, with_edge: bool = False,
-                 durable: bool = False):
+                 durable: bool = False, replicas: dict[str, int] | None = None, clocks: tuple[str, ...] = ()):
         """`services`: only these (all without it). `changes`: {service: {field: value}} over the configuration. `with_edge`: also
-        haproxy, as the process "edge". `durable`: PostgreSQL waits for the disk."""
+        haproxy, as the process "edge". `durable`: PostgreSQL waits for the disk. `replicas`: {service: how many processes}; the second of
+        contact is "contact.2". `clocks`: processes whose clock set_clock() moves ("postgres" and "redis" too)."""
         self.folder = Path(tempfile.mkdtemp(prefix="crm-stack-"))
         self.folder.chmod(0o755)  # the user postgres passes through
         self.with_edge, self.durable = with_edge, durable
@@ -72,9 +74,11 @@ class Stack:
         # that lives as long as the stack makes them all.
         self.spawner = ThreadPoolExecutor(max_workers=1)
         self.port_lock = None
-        self.instance = Instance("test", self.folder, self.reserve_ports(), build)
-        self.services = self.instance.services if services is None else services
-        self.changes = {service: ({"loops": LOOPS} if LOOPS else {}) | (changes or {}).get(service, {}) for service in self.instance.services}
+        self.instance = Instance("test", self.folder, 0, build, replicas or {})
+        self.instance.port_base = self.reserve_ports(self.instance)
+        self.services = self.instance.processes if services is None else services
+        self.clocks = {name: Clock(self.folder, name) for name in clocks}
+        self.changes = (changes or {}) | {service: ({"loops": LOOPS} if LOOPS else {}) | (changes or {}).get(service, {}) for service in self.instance.services}
         self.tenants = 0
 
     # Life.
@@ -96,7 +100,7 @@ class Stack:
         for name in ("postgres", "redis"):
             self.start(name)
         postgres.bootstrap(self.instance)
-        migrate.all_services(self.instance, [service for service in self.services if service != "gateway"])
+        migrate.all_services(self.instance, [service for service in self.instance.services if service in self.services and service != "gateway"])
         for service in self.services:
             self.start(service, wait=False)
         self.wait_ready()
@@ -129,9 +133,8 @@ class Stack:
             shutil.rmtree(self.folder, ignore_errors=True)
             shutil.rmtree(self.instance.postgres_data, ignore_errors=True)
 
-    def reserve_ports(self, instance: Instance | None = None) -> int:
+    def reserve_ports(self, instance: Instance) -> int:
         """A base whose ports are free; locked against the stacks of other test processes."""
-        instance = instance or Instance("test", self.folder, 0, BUILD)
         folder = Path(tempfile.gettempdir()) / f"crm-stack-ports-{os.geteuid()}"
         folder.mkdir(exist_ok=True)
         bases = list(PORT_BASES)
@@ -166,6 +169,8 @@ class Stack:
         if name == "postgres" and os.geteuid() == 0:
             arguments += ["--reuid", "postgres", "--regid", "postgres", "--init-groups"]
         environment = os.environ | {"CRM_FAILPOINT_FILE": str(self.failpoint_file(name))}
+        if name in self.clocks:
+            environment |= self.clocks[name].environment()
         with self.instance.log(name).open("ab") as log:
             self.processes[name] = self.spawner.submit(
                 subprocess.Popen, [*arguments, "--", *self.command(name)], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
@@ -210,6 +215,14 @@ class Stack:
     def wait_dead(self, name: str, seconds: float = 20.0) -> int:
         """Until it has ended by itself, e.g. by a failpoint; its exit code (negative: the signal)."""
         return self.processes[name].wait(seconds)
+
+    def stopped(self, name: str) -> bool:
+        """Whether it stands still: paused, or by a failpoint that stops it."""
+        return Path(f"/proc/{self.processes[name].pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    def set_clock(self, name: str, seconds: float) -> None:
+        """From now on its wall clock is so far ahead of (below 0: behind) the machine's; its steady clock goes on as before."""
+        self.clocks[name].set(seconds)
 
     # Faults.
     def failpoint_file(self, name: str) -> Path:

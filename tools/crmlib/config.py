@@ -2,7 +2,7 @@
 
 import json
 
-from crmlib.instance import Instance, write
+from crmlib.instance import Instance, service_of, write
 
 ADMIN = "crm_admin"
 DATABASE = "crm"
@@ -10,10 +10,11 @@ DATABASE = "crm"
 
 def prepare(instance: Instance, changes: dict | None = None) -> None:
     """Writes every service's files. `changes`: {service: {field: value}} laid over them, nested messages merged."""
-    for service in instance.services:
-        serving = merged(serve(instance, service), (changes or {}).get(service, {}))
-        write(instance.config(service), text(serving))
-        if service != "gateway":
+    for process in instance.processes:
+        service = service_of(process)
+        serving = merged(merged(serve(instance, process), (changes or {}).get(service, {})), (changes or {}).get(process, {}) if process != service else {})
+        write(instance.config(process), text(serving))
+        if process == service != "gateway":
             write(instance.migrate_config(service), text(migrate(instance, service)))
 
 
@@ -25,10 +26,11 @@ def merged(config: dict, changes: dict) -> dict:
     return config | {key: merged(config.get(key, {}), value) if isinstance(value, dict) else value for key, value in changes.items()}
 
 
-def serve(instance: Instance, service: str) -> dict:
+def serve(instance: Instance, process: str) -> dict:
+    service = service_of(process)
     config = {
-        "listen": f"127.0.0.1:{instance.port(service)}",
-        "health_listen": f"127.0.0.1:{instance.health_port(service)}",
+        "listen": f"127.0.0.1:{instance.port(process)}",
+        "health_listen": f"127.0.0.1:{instance.health_port(process)}",
         "tls": {
             "cert_file": str(instance.tls(f"{service}.pem")),
             "key_file": str(instance.tls(f"{service}.key")),
@@ -54,7 +56,7 @@ def serve(instance: Instance, service: str) -> dict:
     if service == "messaging":
         # Letters to servers on this machine are a developer's wish; in production nothing inside the network may be reached.
         config["messaging"] = {
-            "lmtp_listen": f"127.0.0.1:{instance.lmtp_port}",
+            "lmtp_listen": f"127.0.0.1:{instance.lmtp_port_of(process)}",
             "secrets_key_file": str(instance.secret("channels.key")),
             "allowed_hosts": ["127.0.0.0/8", "::1"],
         }

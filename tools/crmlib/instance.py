@@ -16,6 +16,7 @@ from crmlib import console, paths
 PORT_BASE = 7000
 GATEWAY_PORT, EDGE_PORT, POSTGRES_PORT, REDIS_PORT = 1080, 1043, 432, 379  # above the base
 EDGE_METRICS_PORT = 399
+REPLICA_STEP = 12  # between the ports of a service's replicas: more than there are services
 # Services by port: gRPC at base + 100 + place, health 100 higher, metrics another 100. New ones go to the end, so that no
 # service's port ever changes; one that is not listed takes a place after these.
 PLACES = ("gateway", "identity", "contact", "deal_pipeline", "messaging", "scheduler", "analytics")
@@ -27,6 +28,9 @@ class Instance:
     folder: Path
     port_base: int
     build: Path  # with bin/ and crm.binpb
+    # Service -> how many processes of it there are, where it is more than one: "scheduler", "scheduler.2", ... (tests). Whoever calls
+    # it calls the first one; the work that waits in its tables they divide.
+    replicas: dict[str, int] = dataclasses.field(default_factory=dict)
 
     source = paths.ROOT  # where the migrations are
     backups = None  # a folder of its own for them, where the usual one will not do
@@ -70,11 +74,13 @@ class Instance:
         write(self.folder / "instance.json", json.dumps({"port_base": self.port_base, "preset": self.build.name}) + "\n", 0o644)
 
     # Ports.
-    def place(self, service: str) -> int:
-        return PLACES.index(service) if service in PLACES else len(PLACES) + [s for s in paths.services() if s not in PLACES].index(service)
+    def place(self, process: str) -> int:
+        service = service_of(process)
+        place = PLACES.index(service) if service in PLACES else len(PLACES) + [s for s in paths.services() if s not in PLACES].index(service)
+        return place + REPLICA_STEP * (int(process.partition(".")[2] or 1) - 1)
 
     def port(self, service: str) -> int:
-        return self.port_base + (GATEWAY_PORT if service == "gateway" else 100 + self.place(service))
+        return self.port_base + (GATEWAY_PORT if service_of(service) == "gateway" else 100) + self.place(service)
 
     def health_port(self, service: str) -> int:
         return self.port_base + 200 + self.place(service)
@@ -85,7 +91,10 @@ class Instance:
     @property
     def lmtp_port(self) -> int:
         """Where letters arrive."""
-        return self.port_base + 400 + self.place("messaging")
+        return self.lmtp_port_of("messaging")
+
+    def lmtp_port_of(self, process: str) -> int:
+        return self.port_base + 400 + self.place(process)
 
     @property
     def postgres_port(self) -> int:
@@ -107,10 +116,10 @@ class Instance:
     def ports(self) -> dict[int, str]:
         """Every port and what listens there."""
         found = {self.postgres_port: "postgres", self.redis_port: "redis", self.edge_port: "edge", self.edge_metrics_port: "edge (metrics)"}
-        for service in self.services:
-            found |= {self.port(service): service, self.health_port(service): f"{service} (health)", self.metrics_port(service): f"{service} (metrics)"}
-        if "messaging" in self.services:
-            found[self.lmtp_port] = "messaging (letters in, LMTP)"
+        for process in self.processes:
+            found |= {self.port(process): process, self.health_port(process): f"{process} (health)", self.metrics_port(process): f"{process} (metrics)"}
+            if service_of(process) == "messaging":
+                found[self.lmtp_port_of(process)] = f"{process} (letters in, LMTP)"
         return found
 
     @property
@@ -122,8 +131,13 @@ class Instance:
     def services(self) -> list[str]:
         return sorted(paths.services(), key=self.place)
 
-    def binary(self, service: str) -> Path:
-        return self.build / "bin" / service
+    @property
+    def processes(self) -> list[str]:
+        """The services, and their replicas."""
+        return [process for service in self.services for process in (service, *(f"{service}.{number}" for number in range(2, self.replicas.get(service, 1) + 1)))]
+
+    def binary(self, process: str) -> Path:
+        return self.build / "bin" / service_of(process)
 
     def config(self, service: str) -> Path:
         return self.folder / "config" / f"{service}.json"
@@ -158,6 +172,11 @@ class Instance:
             console.say(f"  waiting for another tools/crm at work on {self.name}")
             fcntl.flock(file, fcntl.LOCK_EX)
         return file
+
+
+def service_of(process: str) -> str:
+    """"scheduler" of "scheduler.2"."""
+    return process.partition(".")[0]
 
 
 def postgres_user() -> str:
