@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Processes killed by chance, PostgreSQL and Redis among them, while clients write and keep their books (ledger.py). After each death
-everything is ready again within five seconds; in the end nothing acknowledged is lost and nothing is half done. CRM_SEED repeats a run's
-choices, CRM_LONG=1 kills 200 times, CRM_KILLS says how often."""
+"""Processes killed by chance, one or several at once, PostgreSQL and Redis among them, while clients write and keep their books (ledger.py).
+After each blow everything is ready again within five seconds; in the end nothing acknowledged is lost and nothing is half done. CRM_SEED repeats
+a run's choices, CRM_LONG=1 kills 2,000 times, CRM_KILLS says how often."""
 
 import os
 import random
@@ -15,8 +15,10 @@ from ledger import Check, Ledger, Witness, Writer, kinds
 from writes import ChaosTest, PatientTenant, bring_back, eventually, tenant_uuid
 
 WRITERS = 2  # a tenant
-KILLS, KILLS_LONG = 60, 200
-KILLS_LEAST, LOAD_SECONDS_MAX = 15, 75.0  # on a busy machine
+KILLS, KILLS_LONG = 200, 2000
+KILLS_LEAST, LOAD_SECONDS_MAX = 50, 75.0  # on a busy machine
+AT_ONCE = (1, 2, 4, 5)                    # how many die of one blow, in a moment of
+BLOW_SECONDS = 0.1
 ALIVE_SECONDS = (0.02, 0.4)  # between ready again and the next death
 READY_PROMISE = 5.0
 READY_TOLERATED = 20.0  # on a busy machine
@@ -43,21 +45,24 @@ class RandomKillsTest(ChaosTest):
                    for tenant, found in zip(self.tenants, self.kinds) for number in range(WRITERS)]
         deaths, ready = Counter(), []
         try:
-            while len(ready) < kills and (self.long or len(ready) < KILLS_LEAST or time.monotonic() - start < LOAD_SECONDS_MAX):
+            while deaths.total() < kills and (self.long or deaths.total() < KILLS_LEAST or time.monotonic() - start < LOAD_SECONDS_MAX):
                 time.sleep(dice.uniform(*ALIVE_SECONDS))
-                victim = dice.choice(victims)
+                hit = dice.sample(victims, dice.choice(AT_ONCE))
+                for victim in hit:
+                    self.stack.kill(victim)
+                    if victim != hit[-1]:
+                        time.sleep(dice.uniform(0, BLOW_SECONDS))
                 died = time.monotonic()
-                self.stack.kill(victim)
                 bring_back(self.stack, ["postgres", "redis", *self.stack.services])
-                ready.append((time.monotonic() - died, victim))
-                deaths[victim] += 1
+                ready.append((time.monotonic() - died, " ".join(hit)))
+                deaths.update(hit)
         finally:
             Writer.end_all(writers)
         took = time.monotonic() - start
         lag = self.census.settle([tenant.uuid for tenant in self.tenants])
         problems, counts = Check(self.stack, self.catalogue, self.tenants, folder).all()
         slowest, who = max(ready)
-        print(f"{len(ready)} deaths in {took:.0f} s {dict(deaths)}; ready again after {slowest:.2f} s at most ({who}; promised {READY_PROMISE:.0f}); "
+        print(f"{deaths.total()} deaths of {len(ready)} blows in {took:.0f} s {dict(deaths)}; ready again after {slowest:.2f} s at most ({who}; promised {READY_PROMISE:.0f}); "
               f"{sum(writer.acknowledged for writer in writers)} of {sum(writer.turns for writer in writers)} requests acknowledged, "
               f"the slowest after {max(writer.slowest for writer in writers):.1f} s; settled after {lag:.1f} s", flush=True)
         print(f"  looked at: {dict(counts)}", flush=True)
