@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 
 from ledger import Check, Witness, Writer, kinds
-from writes import ChaosTest, PatientTenant, bring_back, eventually
+from writes import ChaosTest, PatientTenant, bring_back, eventually, tenant_uuid
 
 from crmlib import redis
 
@@ -87,6 +87,23 @@ class RedisGoneTest(ChaosTest):
     def test_6_away_for_a_while(self):
         self.under_load("away", lambda: self.stack.kill("redis"), AWAY_SECONDS_LONG if self.long else AWAY_SECONDS)
         self.under_load("back", lambda: bring_back(self.stack, ["redis"]))
+
+    def test_7_who_signs_up_meanwhile_is_faster_than_the_event(self):
+        """The package's pipeline comes by the event of the sign-up; whoever makes a default one before it has theirs, and nothing is given up."""
+        [package] = self.stack.sql(f"select name from deal_pipeline.pipeline where tenant_id = '{self.tenant.uuid}' order by create_time limit 1")[0]
+        stages = [{"name": name, "kind": f"STAGE_KIND_{name.upper()}"} for name in ("Open", "Won", "Lost")]
+        self.stack.kill("redis")
+        early = []
+        for name in ("Ours", package):
+            api = self.stack.sign_up()
+            early.append((api, api.post("/v1/pipelines", {"name": name, "is_default": True, "stages": stages})["id"]))
+        bring_back(self.stack, ["redis"])
+        self.census.settle([tenant_uuid(api.tenant_id) for api, _ in early], LAG_PROMISE)
+        self.assertEqual(self.stack.sql("select producer, error from deal_pipeline.dead_letter"), [])
+        for (api, ours), names in zip(early, ({"Ours", package}, {package})):
+            pipelines = api.get("/v1/pipelines")["pipelines"]
+            self.assertEqual({one["name"] for one in pipelines}, names)
+            self.assertEqual([one["id"] for one in pipelines if one.get("is_default")], [ours])
 
 
 if __name__ == "__main__":

@@ -295,6 +295,15 @@ TEST_F(TimersTest, AWorkerMayDieBetweenClaimAndEffectAndAfterIt) {
   EXPECT_EQ(Twice(), 0);
 }
 
+// A spent timer that is set anew is a new row: no claim of the former one may fit it, however often it is claimed.
+TEST_F(TimersTest, AFenceIsNeverUsedTwice) {
+  Set("task_1", absl::Now() - absl::Seconds(1));
+  const int64_t first = std::stoll(Sql("SELECT fence FROM scheduler.timer"));
+  Sql("DELETE FROM scheduler.timer");
+  Set("task_1", absl::Now() - absl::Seconds(1));
+  EXPECT_GT(std::stoll(Sql("SELECT fence FROM scheduler.timer")), first + 100) << "claims raise it by one each";
+}
+
 // ---- plans ----
 
 TEST_F(TimersTest, AClaimReadsWhatIsDueHoweverMuchWaits) {
