@@ -121,6 +121,13 @@ v1::Form WithPath(const Call& call, v1::Form form) {
   return form;
 }
 
+bool OtherDefaultCame(const absl::Status& status) {
+  if (!absl::IsAlreadyExists(status)) return false;
+  const Metadata metadata = MetadataOf(status);
+  const auto constraint = metadata.find("constraint");
+  return constraint != metadata.end() && constraint->second == "pipeline_default";
+}
+
 Async<v1::Pipeline> PipelineOf(pg::Db& db, const Call& call, const pg::Table<v1::Pipeline>& pipelines, std::string id,
                                std::string field) {
   if (id.empty()) {

@@ -43,6 +43,9 @@ void ChangeLead(pg::Batch& batch, const pg::Table<v1::Lead>& leads, const v1::Le
 // FAILED_PRECONDITION unless the lead still waits.
 absl::Status CheckNew(const v1::Lead& lead);
 
+// Whether another default pipeline was stored since this batch took the mark from the former one: a lost race.
+bool OtherDefaultCame(const absl::Status& status);
+
 // A form with the public address that it posts to.
 v1::Form WithPath(const Call& call, v1::Form form);
 

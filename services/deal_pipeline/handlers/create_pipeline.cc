@@ -1,3 +1,4 @@
+#include "common/base/error.h"
 #include "common/base/status.h"
 #include "common/pg/records.h"
 #include "crm/deal_pipeline/v1/events.pb.h"
@@ -25,6 +26,7 @@ Async<v1::Pipeline> PipelineService::CreatePipeline(Call& call, const v1::Create
     batch.Emit(pg::EventOf(pipelines_, "created", pipeline), event);
     return pipeline;
   });
+  if (OtherDefaultCame(made.status())) co_return LostRace(pipeline.id());
   if (!made.ok()) co_return co_await pg::NameExisting(db_, call, pipelines_, made.status(), pipeline);
   co_return pg::Shown(call, pipelines_, *std::move(made));
 }

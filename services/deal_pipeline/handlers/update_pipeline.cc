@@ -44,6 +44,7 @@ Async<v1::Pipeline> PipelineService::UpdatePipeline(Call& call, const v1::Update
     batch.Emit(about, event);
     return after;
   });
+  if (OtherDefaultCame(stored.status())) co_return LostRace(after.id());
   if (!stored.ok()) co_return co_await pg::NameExisting(db_, call, pipelines_, stored.status(), after);
   co_return pg::Shown(call, pipelines_, *std::move(stored));
 }
