@@ -260,7 +260,7 @@ class Pauses:
                     self.pause(name, dice, sleep)
                 time.sleep(dice.uniform(0.05, 0.5))
         except Exception as error:  # noqa: BLE001: told by end()
-            self.failures.append(f"{name}: {error!r}")
+            self.failures.append(f"{name}, after {self.made} pauses: {error!r}")
             self.stack.resume(name)
 
     def holder(self, name: str) -> str:
@@ -285,7 +285,7 @@ class Pauses:
         if held:
             claims = ", ".join(f"('{tenant}'::uuid, '{id}'::uuid, {fence}::bigint)" for tenant, id, fence in held)
             eventually(lambda: self.stack.value(f"select count(*) from scheduler.timer where (tenant_id, id, fence) in ({claims})") == "0",
-                       SECONDS, f"others fire what {name} holds: {held[:3]}")
+                       3 * SECONDS, f"others fire what {name} holds: {held[:3]}")
         elif sleep:
             eventually(lambda: self.stack.value(f"select count(*) from scheduler.bucket_lease where {mine} and until > now()") == "0", SECONDS, "its lease is over")
         self.stack.resume(name)
