@@ -19,6 +19,10 @@ constexpr auto kNotice = std::chrono::seconds(1);
 constexpr uint32_t kStreamsMax = 4096;  // of one connection
 // Requests that have not arrived in full, of one connection: beyond it streams are refused.
 constexpr size_t kBufferedMax = 64 << 20;
+// Calls that one connection may break off, in store and a second. nghttp2's own 1,000 and 33 (against CVE-2023-44487) are
+// for browsers: a gateway breaks off all calls whose deadline has passed, and the connection would end for everybody's.
+// Whoever comes by TLS is one of ours, and a call that is broken off keeps its place until its handler has ended.
+constexpr uint64_t kResetsStored = 100'000, kResetsPerSecond = 20'000;
 
 namespace {
 
@@ -343,6 +347,7 @@ bool ServerLink::Opened() {
   nghttp2_option* option = nullptr;
   nghttp2_option_new(&option);
   nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1);
+  if (tls_) nghttp2_option_set_stream_reset_rate_limit(option, kResetsStored, kResetsPerSecond);
   nghttp2_session_server_new2(&session_, Callbacks::All(), this, option);
   nghttp2_option_del(option);
   const std::array<nghttp2_settings_entry, 3> settings = {{{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, kStreamsMax},

@@ -125,6 +125,27 @@ TEST_F(OverloadTest, WhatWouldBeLateIsNotBegun) {
   EXPECT_EQ(echo_->runs, 2);
 }
 
+// Thousands of calls that run out of time are broken off on one connection, which others share.
+TEST_F(OverloadTest, ManyWhoGiveUpBreakNoConnection) {
+  auto options = Options();
+  options.in_flight_max = 4000;
+  StartForUsers(options);
+  ASSERT_TRUE(Echo(UserCall()).ok());
+  auto patient = Begin(UserCall(), Slow(4000));
+  Call hurried = UserCall();
+  std::vector<Answer> many;
+  for (int i = 0; i < 3000; ++i) {
+    hurried.deadline = Steady::now() + std::chrono::milliseconds(300);
+    many.push_back(Begin(hurried, Slow(3000)));
+  }
+  Eventually([&] { return Ended(many); });
+  for (const auto& answer : many) {
+    ASSERT_EQ((*answer)->status().code(), absl::StatusCode::kDeadlineExceeded) << (*answer)->status();
+  }
+  Eventually([&] { return patient->has_value(); });
+  EXPECT_TRUE((*patient)->ok()) << (*patient)->status();
+}
+
 TEST_F(OverloadTest, ServicesDoNotWaitForUsers) {
   auto options = Options();
   options.in_flight_max = 1;

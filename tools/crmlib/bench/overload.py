@@ -39,6 +39,7 @@ LOADGEN = "load generator"
 class Plan:
     seconds: int  # of each factor
     peak_seconds: int  # of each number in flight
+    back_seconds: int = 12  # that are looked at afterwards
 
 
 FULL = Plan(seconds=60, peak_seconds=8)
@@ -74,7 +75,7 @@ class Overload:
                     found["factors"][factor] = self.factor(factor, peak)
             ended = time.monotonic()
             with console.step(f"{self.service}: back at its peak"):
-                after = self.run(f"--in-flight={in_flight}", f"--seconds={BACK_SECONDS + 2}")
+                after = self.run(f"--in-flight={in_flight}", f"--seconds={self.plan.back_seconds}")
                 found["back_seconds"] = back(after, peak, after["began"] - ended)
                 found["back_per_second"] = done(after) / after["seconds"]
             return found
@@ -145,7 +146,7 @@ class Overload:
         report["began"] = began
         odd = {code: one for code, one in report["errors"].items() if code not in EXPECTED}
         if odd or not done(report):
-            raise console.Failure("requests failed for another reason than overload", f"see the log of {self.service}", output=json.dumps(odd, indent=1))
+            raise console.Failure(f"requests failed for another reason than overload: {odd or 'none was served'}", f"see the log of {self.service}", output=json.dumps(odd, indent=1))
         return report
 
 
