@@ -3,6 +3,10 @@
 
 #include <boost/asio/post.hpp>
 #include <exception>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
 
 #include "common/base/clock.h"
 #include "common/base/failpoint.h"
@@ -19,6 +23,7 @@ constexpr milliseconds kFetchTimeout{10'000};
 constexpr milliseconds kRetryMax{10'000};
 constexpr int kFetchMax = 500;
 constexpr size_t kErrorTextMax = 2000;
+constexpr milliseconds kTrialWait{40};  // until it is looked again whether another event's trial is over
 
 const pg::Statement kRelax{"events.relax_commit", "SELECT set_config('synchronous_commit', 'off', true)"};
 const pg::Statement kLoadPosition{"events.load_position",
@@ -34,10 +39,13 @@ const pg::Statement kMovePosition{
 const pg::Statement kLoadAttempt{
     "events.load_attempt",
     "SELECT seq, attempts, error FROM event_attempt WHERE tenant_id = $1 AND producer = $2 ORDER BY seq LIMIT 100"};
+// By how many, since two replicas may be at the same event for a moment: each counts its own attempts and takes them back.
 const pg::Statement kMarkAttempt{
     "events.mark_attempt",
-    "INSERT INTO event_attempt (tenant_id, producer, seq, attempts, error) VALUES ($1, $2, $3, $4, $5) "
-    "ON CONFLICT (tenant_id, producer, seq) DO UPDATE SET attempts = excluded.attempts, error = excluded.error"};
+    "INSERT INTO event_attempt (tenant_id, producer, seq, attempts, error) VALUES ($1, $2, $3, greatest($4::int, 0), "
+    "$5) "
+    "ON CONFLICT (tenant_id, producer, seq) DO UPDATE SET attempts = greatest(event_attempt.attempts + $4::int, 0), "
+    "error = excluded.error RETURNING attempts"};
 const pg::Statement kForgetAttempts{"events.forget_attempts",
                                     "DELETE FROM event_attempt WHERE tenant_id = $1 AND producer = $2 AND seq <= $3"};
 const pg::Statement kLoadParked{
@@ -64,6 +72,49 @@ std::string ErrorText(const absl::Status& status) {
     if (c == '\0' || (c & 0x80)) c = '?';
   }
   return text;
+}
+
+// A death is laid to every event whose first trial it was. So one that has a death to answer for is tried while no other is in a
+// process (which has one Db): the next death is that event's alone, and nobody else's event is put aside with it.
+class Trial {
+ public:
+  Trial(const pg::Db& process, bool alone) : process_(&process), alone_(alone) {
+    std::lock_guard lock(mutex_);
+    Running& running = running_[process_];
+    begun_ = !running.alone && !(alone && running.others > 0);
+    if (begun_ && alone) running.alone = true;
+    if (begun_ && !alone) ++running.others;
+  }
+  ~Trial() {
+    std::lock_guard lock(mutex_);
+    Running& running = running_[process_];
+    if (begun_ && alone_) running.alone = false;
+    if (begun_ && !alone_) --running.others;
+    if (!running.alone && running.others == 0) running_.erase(process_);
+  }
+  Trial(const Trial&) = delete;
+
+  bool begun() const { return begun_; }
+
+ private:
+  struct Running {
+    bool alone = false;
+    int others = 0;
+  };
+  static inline std::mutex mutex_;
+  static inline std::map<const pg::Db*, Running> running_;
+  const pg::Db* process_;
+  const bool alone_;
+  bool begun_;
+};
+
+// Where tests make an event poison, by its record: "error" throws, "kill" ends the process.
+void MaybePoison([[maybe_unused]] const v1::Event& event) {
+  const absl::Status status = [&]() -> absl::Status {
+    CRM_FAILPOINT_RETURN_(return, "events.in_effect", event.record_id());
+    return absl::OkStatus();
+  }();
+  if (!status.ok()) throw std::runtime_error(std::string(status.message()));
 }
 
 std::string PayloadType(const v1::Event& event) {
@@ -93,6 +144,10 @@ Async<> SubscriptionImpl::Load(Lane& lane) {
   for (int i = 0; i < results[1].size(); ++i) {
     auto seq = static_cast<uint64_t>(results[1].Int(i, 0));
     lane.attempts[seq] = {seq, static_cast<int>(results[1].Int(i, 1)), std::string(results[1].Text(i, 2))};
+  }
+  if (lane.trial && !lane.trial->counted) {  // the answer was lost
+    auto counted = lane.attempts.find(lane.trial->seq);
+    lane.trial->counted = counted != lane.attempts.end() && counted->second.count > lane.trial->before;
   }
   lane.parked.clear();
   for (int i = 0; i < results[2].size(); ++i) lane.parked.insert(std::string(results[2].Text(i, 0)));
@@ -163,14 +218,18 @@ asio::awaitable<absl::StatusOr<std::vector<pg::Batch::Item>>> SubscriptionImpl::
   const events::Heard heard{letter.call, letter.event};
   absl::Status status;
   try {
+    hearing::MaybePoison(letter.event);
     for (const Effect& effect : effects->second) {
       status = co_await effect(heard, batch);
       if (!status.ok()) break;
     }
   } catch (const std::exception& error) {
     status = absl::InternalError(absl::StrCat("the effect threw: ", error.what()));
+  } catch (...) {
+    status = absl::InternalError("the effect threw something that is no exception");
   }
   *waited = *turned;
+  status.Update(batch.status());  // what could not be said in SQL
   if (!status.ok()) co_return status;
   co_return std::move(batch.items());
 }
@@ -183,18 +242,28 @@ Async<> SubscriptionImpl::ApplyNext(Lane& lane) {
 
   // The first event after a start may be what ended the process, so its attempt is counted before it is made; then
   // groups grow from one, so that the next start comes ever closer to the one that does.
-  hearing::Attempt attempt;
-  if (auto it = lane.attempts.find(before + 1); it != lane.attempts.end()) attempt = it->second;
-  const bool careful = lane.fresh || attempt.count > 0;
+  hearing::Attempt attempt{before + 1, 0, ""};
+  const auto tried = lane.attempts.find(before + 1);
+  const bool careful = lane.fresh || tried != lane.attempts.end();
+  if (tried != lane.attempts.end()) attempt = tried->second;
+  std::optional<hearing::Trial> trial;
   if (careful) {
     lane.group = 1;
-    if (attempt.count >= options_.attempts_max) {
+    const bool counted = lane.trial && lane.trial->seq == before + 1 && lane.trial->counted;
+    const int ended = attempt.count - (counted ? 1 : 0);
+    const bool died = ended > 0 && attempt.error.empty();  // or it is not known how the last attempt ended
+    if (ended >= options_.attempts_max) {
       Letter letter = Open(lane.tenant, before + 1, lane.pending.begin()->second);
-      if (attempt.error.empty()) attempt.error = "the process ended while it applied this event";
-      co_return co_await Bury(lane, letter, attempt.count, attempt.error);
+      if (died) attempt.error = "the process ended while it applied this event";
+      co_return co_await Bury(lane, letter, ended, attempt.error);
     }
-    CRM_CO_TRY(co_await CountAttempt(lane, before + 1, attempt.count + 1, attempt.error));
-    ++attempt.count;
+    if (!trial.emplace(db_, died).begun()) {
+      Pause(lane, Jitter(hearing::kTrialWait / 2, hearing::kTrialWait));
+      co_return absl::OkStatus();
+    }
+    lane.trial = Lane::Trial{before + 1, attempt.count, counted};
+    CRM_CO_TRY(attempt.count, co_await CountAttempt(lane, before + 1, counted ? 0 : 1, ""));
+    lane.trial->counted = true;
     lane.fresh = false;
   }
 
@@ -246,7 +315,7 @@ Async<> SubscriptionImpl::ApplyNext(Lane& lane) {
                          .Int(static_cast<int64_t>(before))
                          .Int(static_cast<int64_t>(seq)),
                      "position");
-    if (attempt.count > 0) {
+    if (careful) {
       batch.Add(hearing::kForgetAttempts,
                 pg::Params().Id(lane.tenant).Text(options_.producer).Int(static_cast<int64_t>(seq)));
     }
@@ -260,6 +329,7 @@ Async<> SubscriptionImpl::ApplyNext(Lane& lane) {
   if (failure.ok()) {
     lane.position = seq;
     lane.outages = 0;
+    lane.trial.reset();
     lane.attempts.erase(lane.attempts.begin(), lane.attempts.upper_bound(seq));
     lane.group = std::min(2 * std::max(lane.group, 1), options_.group_max);
     applied_.Add(static_cast<double>(letters.size()) - parked);
@@ -274,7 +344,13 @@ Async<> SubscriptionImpl::ApplyNext(Lane& lane) {
   // Whether it was committed, and whether another replica was first, the database knows.
   lane.loaded = false;
   lane.group = 1;
-  if (hearing::IsOutage(failure)) co_return failure;
+  if (hearing::IsOutage(failure)) {
+    if (careful) {  // no attempt, then
+      auto taken_back = co_await CountAttempt(lane, before + 1, -1, attempt.error);
+      if (taken_back.ok()) lane.trial.reset();
+    }
+    co_return failure;
+  }
   CRM_CO_TRY(co_await Load(lane));
   if (lane.position != before || letters.size() > 1) co_return absl::OkStatus();
   if (parked > 0) {  // it need not wait any more
@@ -282,29 +358,31 @@ Async<> SubscriptionImpl::ApplyNext(Lane& lane) {
     co_return absl::OkStatus();
   }
   // The event's own fault: counted, and the next attempt before it is made.
+  lane.trial.reset();
   retried_.Add();
-  int attempts = std::max(attempt.count, 1);
   std::string error = hearing::ErrorText(failure);
+  CRM_CO_TRY(const int attempts, co_await CountAttempt(lane, before + 1, careful ? 0 : 1, error));
   obs::Log(obs::Level::kWarning, call, "an event could not be applied",
            {{"producer", options_.producer}, {"seq", before + 1}, {"attempts", attempts}, {"error", error}});
   if (attempts >= options_.attempts_max) co_return co_await Bury(lane, letters.front(), attempts, error);
-  CRM_CO_TRY(co_await CountAttempt(lane, before + 1, attempts, error));
   milliseconds time = options_.retry_min;
   for (int i = 1; i < attempts; ++i) time = std::min(4 * time, hearing::kRetryMax);
   Pause(lane, time);
   co_return absl::OkStatus();
 }
 
-Async<> SubscriptionImpl::CountAttempt(Lane& lane, uint64_t seq, int attempts, const std::string& error) {
+// Counts so many more attempts at an event; answers how many there are.
+Async<int> SubscriptionImpl::CountAttempt(Lane& lane, uint64_t seq, int more, const std::string& error) {
   Call call = OwnCall(options_.service, "events.CountAttempt", lane.tenant, hearing::kBatchTimeout);
   pg::Batch batch(call);
   batch.Add(hearing::kRelax);  // it must outlive this process, not PostgreSQL's
-  batch.Add(
+  const int marked = batch.Add(
       hearing::kMarkAttempt,
-      pg::Params().Id(lane.tenant).Text(options_.producer).Int(static_cast<int64_t>(seq)).Int(attempts).Text(error));
-  CRM_CO_TRY(co_await db_.Write(call, std::move(batch)));
+      pg::Params().Id(lane.tenant).Text(options_.producer).Int(static_cast<int64_t>(seq)).Int(more).Text(error));
+  CRM_CO_TRY(std::vector<pg::Rows> results, co_await db_.Write(call, std::move(batch)));
+  const int attempts = static_cast<int>(results[static_cast<size_t>(marked)].Int(0, 0));
   lane.attempts[seq] = {seq, attempts, error};
-  co_return absl::OkStatus();
+  co_return attempts;
 }
 
 // Puts the event aside and lets the lane go on; later events of its record wait behind it.

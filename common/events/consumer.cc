@@ -114,6 +114,7 @@ asio::awaitable<void> SubscriptionImpl::RunLane(std::shared_ptr<SubscriptionImpl
       lane->head = lane->position;
       lane->loaded = lane->known = false;
       lane->fresh = true;
+      lane->trial.reset();
       co_return;
     }
     absl::Status status;

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -59,6 +60,14 @@ struct Lane {
   std::map<uint64_t, std::string> pending;
   absl::flat_hash_set<std::string> parked;
   std::map<uint64_t, Attempt> attempts;
+  // The attempt that this process has begun and not seen the end of. If an outage ends it, it is no attempt: what the database
+  // has counted is taken back, or else stands for the next one.
+  struct Trial {
+    uint64_t seq = 0;
+    int before = 0;  // attempts that the database knew
+    bool counted = false;
+  };
+  std::optional<Trial> trial;
   int group = 1;                              // effects in the next transaction
   int outages = 0;                            // in a row
   std::unique_ptr<asio::steady_timer> pause;  // set while it waits to be tried again
@@ -151,7 +160,7 @@ class SubscriptionImpl final : public Subscription, public std::enable_shared_fr
   Async<> Fetch(Lane& lane);
   Async<> ApplyNext(Lane& lane);
   asio::awaitable<absl::StatusOr<std::vector<pg::Batch::Item>>> Effects(Letter& letter, bool* waited);
-  Async<> CountAttempt(Lane& lane, uint64_t seq, int attempts, const std::string& error);
+  Async<int> CountAttempt(Lane& lane, uint64_t seq, int more, const std::string& error);
   Async<> Bury(Lane& lane, const Letter& letter, int attempts, const std::string& error);
   void Failed(Lane& lane, const absl::Status& status);
   Letter Open(const Uuid& tenant, uint64_t seq, const std::string& bytes) const;

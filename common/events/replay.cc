@@ -74,13 +74,13 @@ Async<v1::DeadLetter> SubscriptionImpl::ReplayHere(std::shared_ptr<SubscriptionI
     co_return StateError(absl::StrCat("the event still cannot be applied: ", error), {{"id", id}});
   }
 
-  // The record's other letters, in order, up to one that fails.
+  // The record's other letters, in order, up to one that fails: until there is none, since one more may be parked while these are read.
   uint64_t last = seq;
   for (bool more = !record.empty(); more;) {
     CRM_CO_TRY(pg::Rows next,
                co_await self->db_.Read(call, hearing::kNextLetters,
                                        key().Text(record).Int(static_cast<int64_t>(last)).Int(hearing::kReplayPage)));
-    more = next.size() == hearing::kReplayPage;
+    more = !next.empty();
     for (int i = 0; i < next.size(); ++i) {
       last = static_cast<uint64_t>(next.Int(i, 0));
       std::string parked(next.Bytes(i, 1));

@@ -9,9 +9,12 @@
 #include <utility>
 
 #include "common/base/error.h"
+#include "common/pg/model.h"
 
 namespace crm::pg {
 namespace line {
+
+Model* used_model = nullptr;
 
 using namespace std::chrono_literals;
 
@@ -93,7 +96,13 @@ asio::awaitable<void> Wait(const asio::any_io_executor& executor, FlightPtr flig
 
 }  // namespace line
 
+void UseModel(Model* model) { line::used_model = model; }
+Model* UsedModel() { return line::used_model; }
+
 asio::awaitable<void> Pool::Run(const FlightPtr& flight) {
+#ifdef CRM_FAILPOINTS
+  if (line::used_model != nullptr) return line::used_model->Run(options_.connect, flight);
+#endif
   return line::Wait(executor_, flight, [this](const FlightPtr& f) { Start(f); });
 }
 

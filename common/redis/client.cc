@@ -19,10 +19,13 @@
 
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
+#include "common/redis/model.h"
 
 namespace crm::redis {
 
 namespace wire {
+
+Model* used_model = nullptr;
 
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
@@ -87,6 +90,7 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
 
   const Options options;
   asio::any_io_executor executor;
+  std::shared_ptr<ModelConnection> model;  // in a simulation
   asio::steady_timer watchdog;
   bool watching = false;
   asio::ip::tcp::resolver resolver;
@@ -376,30 +380,47 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
     for (auto& waiter : waiters) replies.push_back(co_await Result(std::move(waiter)));
     co_return replies;
   }
+
+  static Async<std::vector<absl::StatusOr<Reply>>> AskModel(std::shared_ptr<ModelConnection> model,
+                                                            std::vector<Args> commands, wire::milliseconds timeout) {
+    std::vector<absl::StatusOr<Reply>> replies;
+    for (Args& args : commands) replies.push_back(co_await model->Command(std::move(args), timeout));
+    co_return replies;
+  }
 };
 
 Connection::Connection(Options options, asio::any_io_executor executor)
-    : impl_(std::make_shared<Impl>(std::move(options), std::move(executor))) {}
+    : impl_(std::make_shared<Impl>(std::move(options), std::move(executor))) {
+#ifdef CRM_FAILPOINTS
+  if (wire::used_model != nullptr) impl_->model = wire::used_model->Open(impl_->options, impl_->executor);
+#endif
+}
+
+void UseModel(Model* model) { wire::used_model = model; }
 
 Connection::~Connection() { Close(); }
 
 Async<Reply> Connection::Command(Args args, std::chrono::milliseconds timeout) {
+  if (impl_->model) return impl_->model->Command(std::move(args), timeout);
   return Impl::Await(impl_, std::move(args), timeout);
 }
 
 Async<Reply> Connection::Command(Args args) { return Command(std::move(args), impl_->options.command_timeout); }
 
 void Connection::Send(Args args, std::function<void(const absl::Status&)> failed) {
+  if (impl_->model) return impl_->model->Send(std::move(args), std::move(failed));
   impl_->Begin(std::move(args), impl_->options.command_timeout, std::move(failed));
 }
 
 Async<std::vector<absl::StatusOr<Reply>>> Connection::Pipeline(std::vector<Args> commands) {
+  if (impl_->model) return Impl::AskModel(impl_->model, std::move(commands), impl_->options.command_timeout);
   return Impl::AwaitAll(impl_, std::move(commands));
 }
 
-uint64_t Connection::connects() const { return impl_->connects; }
+uint64_t Connection::connects() const { return impl_->model ? impl_->model->connects() : impl_->connects; }
 
 void Connection::Close() {
+  if (impl_->model) impl_->model->Close();
   impl_->closed = true;
   impl_->watchdog.cancel();
   impl_->Drop(absl::UnavailableError("the connection to Redis is closed"));

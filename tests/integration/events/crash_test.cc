@@ -40,6 +40,10 @@ TEST_F(Process, DISABLED_Consumer) {
       [](const Heard& heard, const google::protobuf::Int64Value& payload, pg::Batch& batch) -> Async<> {
         const char* deadly = std::getenv("CRM_TEST_DEADLY");
         if (deadly != nullptr && payload.value() == std::atoi(deadly)) raise(SIGKILL);
+        if (std::getenv("CRM_TEST_SLOW") != nullptr) {
+          asio::steady_timer pause(co_await asio::this_coro::executor, milliseconds(Port("CRM_TEST_SLOW")));
+          co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
+        }
         batch.Add(kNote, pg::Params().Id(heard.call.tenant()).Text(heard.event.record_id()).Int(payload.value()));
         co_return absl::OkStatus();
       });
@@ -65,6 +69,7 @@ class CrashTest : public EventsTest {
   void TearDown() override {
     Kill();
     unsetenv("CRM_TEST_DEADLY");
+    unsetenv("CRM_TEST_SLOW");
     unlink(points_.c_str());
     EventsTest::TearDown();
   }
@@ -151,6 +156,50 @@ TEST_F(CrashTest, DeadlyEventIsPutAsideAfterCountedAttempts) {
     if (value < 13 || value % 10 != 3) expected.push_back(value);
   }
   EXPECT_EQ(Noted(tenant), expected);
+
+  // Mended and replayed: as if nothing had been.
+  Kill();
+  Subscription& mended = StartNoting();
+  EventLog log(machine_->hearer, machine_->hearer_worker, {&mended});
+  Call call = crm::testing::TestCall(tenant);
+  v1::ReplayDeadLetterRequest request;
+  request.set_id("maker:13");
+  const auto replayed = loop_.Run(log.ReplayDeadLetter(call, request));
+  ASSERT_TRUE(replayed.ok()) << replayed.status();
+  EXPECT_EQ(replayed->attempts(), 6);
+  EXPECT_EQ(Number("SELECT count(*) FROM hearer.dead_letter"), 0);
+  EXPECT_EQ(Noted(tenant, "thing_3"), (std::vector<int64_t>{3, 13, 23, 33, 43, 53}));
+  std::vector<int64_t> all = Noted(tenant);
+  std::sort(all.begin(), all.end());
+  EXPECT_EQ(all, Range(1, 60));
+}
+
+// What is being tried when it strikes looks just as guilty, and is not.
+TEST_F(CrashTest, DeadlyEventTakesNoOtherWithIt) {
+  const Uuid guilty = crm::testing::NewTenant();
+  const std::vector<Uuid> innocent = {crm::testing::NewTenant(), crm::testing::NewTenant(), crm::testing::NewTenant()};
+  Emit(guilty, "thing_1", 13, 2);
+  for (const Uuid& tenant : innocent) Emit(tenant, "thing_1", 1, 3);
+  Start(machine_->MakeRelay());
+  Await("numbered", [&] { return Unnumbered() == 0; });
+  setenv("CRM_TEST_DEADLY", "13", 1);
+  setenv("CRM_TEST_SLOW", "300", 1);
+  int deaths = 0;
+  Begin("Consumer", "");
+  Await("all lanes are through", [&] {
+    if (Died()) {
+      ++deaths;
+      Begin("Consumer", "");
+    }
+    return Position(guilty) == 2 &&
+           std::all_of(innocent.begin(), innocent.end(), [](const Uuid& tenant) { return Position(tenant) == 3; });
+  });
+  std::printf("[ figure   ] a deadly event among slow ones was put aside after %d deaths\n", deaths);
+  EXPECT_EQ(deaths, 5);
+  EXPECT_EQ(Servers::Get().Value("SELECT string_agg(tenant_id || ' ' || seq || ':' || attempts, ',' ORDER BY seq) FROM "
+                                 "hearer.dead_letter"),
+            absl::StrCat(guilty.ToString(), " 1:5,", guilty.ToString(), " 2:0"));
+  for (const Uuid& tenant : innocent) EXPECT_EQ(Noted(tenant), Range(1, 3));
 }
 
 TEST_F(CrashTest, RelayDiesBeforeAndAfterNumberingAndPublishing) {
