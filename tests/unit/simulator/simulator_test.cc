@@ -1,0 +1,94 @@
+// Thousands of worlds in one process: relays, consumers and timers as they are, over a modelled PostgreSQL and Redis, under a scheduler and a
+// clock that follow from a seed. CRM_SEED=3366 repeats one and tells its story; CRM_LONG=1 makes ten times as many.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "common/obs/log.h"
+#include "tests/unit/simulator/world.h"
+
+namespace crm::sim {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr uint64_t kSeeds = 500;  // some ten times as slow
+#else
+constexpr uint64_t kSeeds = 5000;
+#endif
+
+using Make = std::unique_ptr<World> (*)(uint64_t seed, const std::string& planted);
+
+class SimulatorTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    // What goes wrong on purpose is not worth a line, unless one world's story is asked for.
+    if (std::getenv("CRM_SEED") == nullptr) obs::CaptureLog([](absl::string_view) {}, obs::Level::kError);
+  }
+
+  // CRM_SEED repeats one world.
+  static void RunWorlds(Make make, const char* name, uint64_t count) {
+    uint64_t first = 1;
+    if (const char* seed = std::getenv("CRM_SEED")) {
+      first = std::strtoull(seed, nullptr, 10);
+      count = 1;
+    } else if (std::getenv("CRM_LONG") != nullptr) {
+      count *= 10;
+    }
+    const double begin = CpuSeconds();
+    int failed = 0;
+    for (uint64_t seed = first; seed < first + count && failed < 5; ++seed) {
+      const Outcome outcome = RunWorld([&] { return make(seed, ""); });
+      if (outcome.failures.empty()) continue;
+      ++failed;
+      std::string all;
+      for (const std::string& failure : outcome.failures) absl::StrAppend(&all, "\n  ", failure);
+      ADD_FAILURE() << name << ", CRM_SEED=" << seed << ":" << all;
+    }
+    std::printf("[ figure   ] %s: %llu seeds in %.1f s of one core\n", name, static_cast<unsigned long long>(count),
+                CpuSeconds() - begin);
+    for (const auto& [what, times] : TheTally().counts) {
+      std::printf("[ figure   ]   %-28s %lld\n", what.c_str(), static_cast<long long>(times));
+    }
+    TheTally().counts.clear();
+  }
+
+  // A fault that is put in is found.
+  static void ExpectFound(Make make, const std::string& planted, uint64_t within) {
+    for (uint64_t seed = 1; seed <= within; ++seed) {
+      const Outcome outcome = RunWorld([&] { return make(seed, planted); });
+      if (outcome.failures.empty()) continue;
+      std::printf("[ figure   ] \"%s\" is found by seed %llu: %s\n", planted.c_str(),
+                  static_cast<unsigned long long>(seed), outcome.failures.front().c_str());
+      return;
+    }
+    ADD_FAILURE() << "nobody noticed within " << within << " seeds: " << planted;
+  }
+};
+
+TEST_F(SimulatorTest, Events) { RunWorlds(MakeEventsWorld, "events", kSeeds); }
+
+TEST_F(SimulatorTest, Timers) { RunWorlds(MakeTimersWorld, "timers", kSeeds); }
+
+TEST_F(SimulatorTest, FindsWhatIsPlanted) {
+  if (std::getenv("CRM_SEED") != nullptr) GTEST_SKIP();
+  for (const char* planted : {"lane not locked", "position not guarded", "attempts not counted",
+                              "parked without asking", "heads forgotten"}) {
+    ExpectFound(MakeEventsWorld, planted, 400);
+  }
+  for (const char* planted : {"fence not checked", "fence not raised", "fence begins anew", "claim deletes"}) {
+    ExpectFound(MakeTimersWorld, planted, 1000);
+  }
+}
+
+TEST_F(SimulatorTest, RepeatsAWorld) {
+  if (std::getenv("CRM_SEED") != nullptr) GTEST_SKIP();
+  std::vector<uint64_t> traces;
+  for (uint64_t seed = 1; seed <= 20; ++seed)
+    traces.push_back(RunWorld([&] { return MakeEventsWorld(seed, ""); }).trace);
+  for (uint64_t seed = 20; seed >= 1; --seed) {
+    EXPECT_EQ(RunWorld([&] { return MakeEventsWorld(seed, ""); }).trace, traces[seed - 1]) << "seed " << seed;
+  }
+}
+
+}  // namespace
+}  // namespace crm::sim
