@@ -5,7 +5,9 @@ way each time and through a Redis (disorder.py) that brings each event 2 to 5 ti
 What the consumers then hold must be the same, byte by byte.
 
 Which tables consumers write, which events they tell of themselves and which columns are a moment's or chance's (two copies in good order
-differ there, too) is found by trying: a new service, consumer or event is covered without touching this file. CRM_LONG=1: 1,000 copies."""
+differ there, too) is found by trying: a new service, consumer or event is covered without touching this file. CRM_LONG=1: 1,000 copies.
+
+And poison: an event whose effect throws, or ends the process, is put aside after five counted attempts, and only its record waits."""
 
 import random
 import time
@@ -13,13 +15,15 @@ import unittest
 import uuid
 
 from disorder import BadCourier
-from writes import UNLIMITED, ChaosTest, PatientTenant, Sql, Stack, eventually, writes
+from writes import UNLIMITED, ChaosTest, PatientTenant, Sql, Stack, bring_back, eventually, tenant_uuid, writes
 
 COPIES, COPIES_LONG = 16, 1000
 AT_ONCE = 8  # copies that are told at the same time
 HELD_SECONDS, HELD_SECONDS_LONG = 10.0, 60.0
 NUMBERED_AT_ONCE = 500  # events of a tenant that a relay numbers in one transaction (RelayOptions)
 SETTLE_SECONDS = 120.0
+ARMED_SECONDS = 0.2  # failpoints are read within 50 ms
+OTHERS_SECONDS = 5.0  # attempts at a poison event take nine; others' events must not wait for them
 # What acts by itself would add its own doings at its own time: rules, and whatever workers look through (tables whose comment says queue).
 ACTS = ("rule", "webhook")
 BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -224,6 +228,50 @@ class DisorderTest(ChaosTest):
         self.assertFalse(wrong, "\n".join(["disorder has made something else:", *wrong[:20]]))
         tenants_dead = {schema: self.sql(f"select producer, seq, error from {schema}.dead_letter") for schema in self.schemas}
         self.assertEqual({schema: rows for schema, rows in tenants_dead.items() if rows}, {})
+
+    # Events whose effect fails or ends the process, whoever hears them.
+    def poisoned(self, victim: str, action: str) -> None:
+        bad, good = self.tenant.fresh("company"), self.tenant.fresh("company")
+        other = self.stack.sign_up()
+        others = other.post("/v1/companies", {"name": "Other"})["id"]
+        self.settle_tenants([self.tenant.uuid, tenant_uuid(other.tenant_id)])
+        self.stack.failpoints(victim, f"events.in_effect={action}@{bad}")
+        time.sleep(ARMED_SECONDS)
+        start, deaths = time.monotonic(), 0
+        for name in ("first", "second"):
+            self.tenant.admin.patch(f"/v1/companies/{bad}", {"name": name})
+            self.tenant.admin.patch(f"/v1/companies/{good}", {"name": name})
+            other.patch(f"/v1/companies/{others}", {"name": name})
+        took = {}
+        while len(took) < 2 and time.monotonic() - start < SETTLE_SECONDS:
+            if not self.stack.alive(victim):
+                deaths += 1
+                bring_back(self.stack, [victim])
+            for what, tenant in (("another tenant's events", tenant_uuid(other.tenant_id)), ("what comes behind the poison", self.tenant.uuid)):
+                behind = self.sql(f"""select 1 from contact.lane l left join {victim}.position p on p.tenant_id = l.tenant_id and p.producer = 'contact'
+                    where l.tenant_id = '{tenant}' and l.seq > coalesce(p.seq, 0) union all select 1 from contact.outbox where tenant_id = '{tenant}' and seq is null""")
+                if not behind:
+                    took.setdefault(what, time.monotonic() - start)
+            time.sleep(0.05)
+        self.stack.failpoints(victim)
+        letters = self.sql(f"select record_id, attempts, error from {victim}.dead_letter order by seq")
+        print(f"  {action} in {victim}: {deaths} deaths; {', '.join(f'{what} heard after {seconds:.1f} s' for what, seconds in took.items())}", flush=True)
+        self.assertEqual([(record, int(attempts)) for record, attempts, _ in letters], [(bad, 5), (bad, 0)], f"only the record of the poison waits: {letters}")
+        self.assertEqual(len(took), 2, took)
+        self.assertGreaterEqual(took["what comes behind the poison"], took["another tenant's events"] - 0.1)
+        if action == "error":
+            self.assertEqual(deaths, 0)
+            self.assertLess(took["another tenant's events"], OTHERS_SECONDS, "others waited for the poison")
+        else:
+            self.assertTrue(5 <= deaths <= 12, f"{deaths} deaths: five counted ones, and those that led to it within ever smaller groups")
+        self.sql(f"delete from {victim}.dead_letter")
+
+    def settle_tenants(self, uuids: list[str]) -> None:
+        self.census.settle(uuids, SETTLE_SECONDS)
+
+    def test_poison_is_put_aside(self):
+        self.poisoned("analytics", "error")
+        self.poisoned("analytics", "kill")
 
 
 if __name__ == "__main__":
