@@ -57,6 +57,7 @@ TEST_F(ConsumerTest, AppliesEachEventOnceAndInOrder) {
   AwaitPosition(second, 50);
   EXPECT_EQ(Noted(first), Range(1, 100));
   EXPECT_EQ(Noted(second), Range(1, 50));
+  loop_.Until([&] { return announced.size() >= 150; });  // told a moment after the commit that the position shows
   EXPECT_EQ(announced.size(), 150u);
   EXPECT_EQ(Number("SELECT count(*) FROM hearer.event_attempt"), 0);
 
