@@ -7,7 +7,7 @@
 //   });
 //
 // What is due is decided by the database's clock plus the tenant's test offset (clock.h), never by a process's. A worker
-// claims due rows with a fencing token (`fence`: raised by every claim and every SetTimer, random in a new row) under FOR UPDATE SKIP LOCKED and
+// claims due rows with a fencing token (`fence`, raised by every claim and every SetTimer) under FOR UPDATE SKIP LOCKED and
 // puts off their `wake_time` by the lease; the effect's batch begins with the guarded deletion of the row by that token. So a
 // worker that was paused past its lease, killed between claim and effect, or overtaken by a change of the timer, changes
 // nothing: its whole batch is undone. A killed process that begins again under its name (`holder`) takes back what it had claimed;

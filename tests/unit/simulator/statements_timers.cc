@@ -23,14 +23,14 @@ const TimerRow* Fenced(Running& run) {
 
 void RegisterTimers(Postgres& database) {
   database.Register("scheduler.by_index_alone", 0x28f290058d53a143, [](Running& run) { run.answer.Row().Text("off"); });
-  database.Register("scheduler.set_timer", 0x6457ba46e449e7fe, [](Running& run) {
+  database.Register("scheduler.set_timer", 0xcaa00c65f2cb8fad, [](Running& run) {
     const Given& given = run.given;
     const TimerKey key{given.Id(1), given.Id(2)};
     run.schema.timer.Lock(run.txn, key);
     const TimerRow* old = run.schema.timer.Find(run.txn, key);
     TimerRow row{
         given.Text(4), given.Text(5), given.Text(6), given.Time(7), given.Time(7), given.Text(8), 0, 0, "", ""};
-    row.fence = run.NextId() * 1'000'000;  // random
+    row.fence = absl::ToUnixMicros(run.Clock());
     if (old != nullptr) row.fence = old->fence + 1;
     run.schema.timer.Put(run.txn, key, std::move(row));
   });

@@ -99,7 +99,7 @@ void TimersWorld::Plant() {
                    run.given.Time(7),
                    run.given.Time(7),
                    run.given.Text(8),
-                   old == nullptr ? run.NextId() * 1'000'000 : old->fence,
+                   old == nullptr ? absl::ToUnixMicros(run.Clock()) : old->fence,
                    0,
                    "",
                    ""};
