@@ -73,10 +73,10 @@ TEST_F(SimulatorTest, FindsWhatIsPlanted) {
   if (std::getenv("CRM_SEED") != nullptr) GTEST_SKIP();
   for (const char* planted : {"lane not locked", "position not guarded", "attempts not counted",
                               "parked without asking", "heads forgotten"}) {
-    ExpectFound(MakeEventsWorld, planted, 400);
+    ExpectFound(MakeEventsWorld, planted, 1000);
   }
   for (const char* planted : {"fence not checked", "fence not raised", "fence begins anew", "claim deletes"}) {
-    ExpectFound(MakeTimersWorld, planted, 1000);
+    ExpectFound(MakeTimersWorld, planted, 5000);
   }
 }
 
