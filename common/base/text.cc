@@ -25,6 +25,8 @@ namespace texts {
 
 using icu::UnicodeString;
 
+constexpr char kReplacement[] = "\xEF\xBF\xBD";  // U+FFFD
+
 // ICU answers errors here only when its data files are missing or memory is.
 void Require(UErrorCode code, const char* what) {
   if (U_SUCCESS(code)) return;
@@ -270,6 +272,24 @@ bool IsUtf8(absl::string_view text) {
   return true;
 }
 
+std::string WellFormed(absl::string_view text) {
+  if (IsUtf8(text)) return std::string(text);
+  std::string out;
+  const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
+  const auto size = static_cast<int64_t>(text.size());
+  for (int64_t i = 0; i < size;) {
+    const int64_t start = i;
+    UChar32 c;
+    U8_NEXT(bytes, i, size, c);
+    if (c < 0) {
+      out += texts::kReplacement;
+    } else {
+      out.append(text.data() + start, static_cast<size_t>(i - start));
+    }
+  }
+  return out;
+}
+
 size_t LengthOf(absl::string_view text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
@@ -298,7 +318,7 @@ std::string Squeezed(absl::string_view text) {
     if (space && !out.empty()) out.push_back(' ');
     space = false;
     if (c < 0) {
-      out += "\xEF\xBF\xBD";  // U+FFFD
+      out += texts::kReplacement;
     } else {
       out.append(text.data() + start, static_cast<size_t>(i - start));
     }

@@ -12,6 +12,8 @@ namespace crm {
 
 // Whether the bytes are well-formed UTF-8 (Unicode 3.9, table 3-7).
 bool IsUtf8(absl::string_view text);
+// The same text with U+FFFD for whatever in it is not UTF-8: one for each maximal subpart (Unicode 3.9, table 3-8).
+std::string WellFormed(absl::string_view text);
 
 // In code points, of well-formed UTF-8.
 size_t LengthOf(absl::string_view text);

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/text.h"
 #include "common/json/json.h"
 #include "common/json/plan.h"
 #include "common/json/text.h"
@@ -595,17 +596,7 @@ void AppendString(absl::string_view text, std::string& out) {
   const std::size_t start = out.size();
   if (writing::AppendChecked(text, out)) return;
   out.resize(start);
-  std::string clean;
-  while (!text.empty()) {
-    const int good =
-        google::protobuf::internal::UTF8SpnStructurallyValid(google::protobuf::StringPiece(text.data(), text.size()));
-    absl::StrAppend(&clean, text.substr(0, good));
-    text.remove_prefix(good);
-    if (text.empty()) break;
-    absl::StrAppend(&clean, "\xEF\xBF\xBD");
-    text.remove_prefix(1);
-  }
-  writing::AppendChecked(clean, out);
+  writing::AppendChecked(WellFormed(text), out);
 }
 
 }  // namespace crm::json

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <thread>
 
+#include "common/base/text.h"
 #include "common/obs/trace.h"
 
 namespace crm::obs {
@@ -274,54 +275,34 @@ void CaptureLog(std::function<void(absl::string_view)> sink, Level level) {
 
 void AppendJsonString(std::string& out, absl::string_view text) {
   static constexpr char kDigits[] = "0123456789abcdef";
+  if (!IsUtf8(text)) return AppendJsonString(out, WellFormed(text));
   out += '"';
-  for (size_t i = 0; i < text.size();) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != 0x7f) {
-      out += static_cast<char>(c);
-      ++i;
-      continue;
-    }
-    if (c < 0x80) {
-      switch (c) {
-        case '"':
-          out += "\\\"";
-          break;
-        case '\\':
-          out += "\\\\";
-          break;
-        case '\n':
-          out += "\\n";
-          break;
-        case '\r':
-          out += "\\r";
-          break;
-        case '\t':
-          out += "\\t";
-          break;
-        default:
+  for (const char symbol : text) {
+    const auto c = static_cast<unsigned char>(symbol);
+    switch (c) {
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      default:
+        if (c >= 0x20 && c != 0x7f) {
+          out += symbol;
+        } else {
           out += "\\u00";
           out += kDigits[c >> 4];
           out += kDigits[c & 15];
-      }
-      ++i;
-      continue;
-    }
-    // One well-formed sequence (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF), or U+FFFD.
-    const int length = c >= 0xc2 && c <= 0xdf ? 2 : (c & 0xf0) == 0xe0 ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
-    bool good = length != 0 && i + static_cast<size_t>(length) <= text.size();
-    for (int k = 1; good && k < length; ++k) good = (static_cast<unsigned char>(text[i + k]) & 0xc0) == 0x80;
-    if (good && length > 2) {
-      const auto second = static_cast<unsigned char>(text[i + 1]);
-      good = !(c == 0xe0 && second < 0xa0) && !(c == 0xed && second > 0x9f) && !(c == 0xf0 && second < 0x90) &&
-             !(c == 0xf4 && second > 0x8f);
-    }
-    if (good) {
-      out.append(text.data() + i, static_cast<size_t>(length));
-      i += static_cast<size_t>(length);
-    } else {
-      out += "\xef\xbf\xbd";
-      ++i;
+        }
     }
   }
   out += '"';

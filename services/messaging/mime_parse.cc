@@ -38,16 +38,14 @@ using Ref = std::unique_ptr<T, Free>;
 // UTF-8 that the database and screens can take: what is none becomes U+FFFD, control characters go.
 std::string Clean(absl::string_view text, TextKind kind, size_t length_max) {
   std::string out;
-  char* valid = g_utf8_make_valid(text.data(), static_cast<gssize>(text.size()));
-  for (const char* at = valid; *at != 0; at = g_utf8_next_char(at)) {
-    const gunichar c = g_utf8_get_char(at);
+  const std::string valid = WellFormed(text);
+  for (const char *at = valid.data(), *end = at + valid.size(); at != end;) {
     const char* next = g_utf8_next_char(at);
     absl::string_view one(at, static_cast<size_t>(next - at));
-    if (kind == TextKind::kLine && (c == '\n' || c == '\r' || c == '\t')) one = " ";
-    if (kind == TextKind::kLong && c == '\r') continue;
-    if (IsClean(one, kind)) out.append(one.data(), one.size());
+    if (kind == TextKind::kLine && (*at == '\n' || *at == '\r' || *at == '\t')) one = " ";
+    if ((kind == TextKind::kLine || *at != '\r') && IsClean(one, kind)) out.append(one.data(), one.size());
+    at = next;
   }
-  g_free(valid);
   return Truncated(kind == TextKind::kLine ? Squeezed(out) : out, length_max);
 }
 std::string Line(const char* text, size_t length_max) {

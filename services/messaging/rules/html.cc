@@ -6,7 +6,6 @@
 #include <absl/strings/str_split.h>
 #include <absl/strings/strip.h>
 #include <libxml/HTMLparser.h>
-#include <unicode/utf8.h>
 
 #include <algorithm>
 #include <cstring>
@@ -102,25 +101,6 @@ std::string SafeStyle(const std::string& style) {
     if (value.find_first_of("(\\<>\"'&@/*") != absl::string_view::npos)
       continue;  // url(), expression(), comments, escapes
     absl::StrAppend(&out, out.empty() ? "" : "; ", name, ": ", value);
-  }
-  return out;
-}
-
-// libxml2 hands on what it cannot read: bytes that are no UTF-8, and references to half surrogates (&#xd800;).
-std::string WellFormed(std::string text) {
-  if (IsUtf8(text)) return text;
-  std::string out;
-  const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
-  const auto size = static_cast<int64_t>(text.size());
-  for (int64_t i = 0; i < size;) {
-    const int64_t start = i;
-    UChar32 c;
-    U8_NEXT(bytes, i, size, c);
-    if (c < 0) {
-      out += "\xef\xbf\xbd";
-    } else {
-      out.append(text, static_cast<size_t>(start), static_cast<size_t>(i - start));
-    }
   }
   return out;
 }
@@ -247,14 +227,14 @@ std::string HtmlToText(absl::string_view html) {
   if (!document) return "";
   hi::Words words;
   words.Walk(document->children, 0);
-  return hi::WellFormed(words.Take());
+  return WellFormed(words.Take());
 }
 
 std::string SanitizedHtml(absl::string_view html) {
   hi::Document document = hi::Parse(html);
   std::string out;
   if (document) hi::Sanitize(document->children, 0, out);
-  return hi::WellFormed(std::move(out));
+  return WellFormed(out);
 }
 
 std::string TextToHtml(absl::string_view text) {
