@@ -5,6 +5,8 @@
 #include <absl/strings/str_cat.h>
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/timestamp.pb.h>
+#include <unicode/uchar.h>
+#include <unicode/utf8.h>
 
 #include <algorithm>
 #include <charconv>
@@ -121,14 +123,30 @@ struct Wanted {
   bool unset = false;
 };
 
-// Text as SQL compares it: exactly, with wildcards and `:` folded.
+// In small letters, one by one, as PostgreSQL's ILIKE compares: "ß" stays one letter, and accents stay where they are.
+std::string Lowered(absl::string_view text) {
+  std::string out;
+  const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
+  const auto size = static_cast<int64_t>(text.size());
+  for (int64_t i = 0; i < size;) {
+    UChar32 c;
+    U8_NEXT_OR_FFFD(bytes, i, size, c);
+    uint8_t small[U8_MAX_LENGTH];
+    int32_t length = 0;
+    U8_APPEND_UNSAFE(small, length, u_tolower(c));
+    out.append(reinterpret_cast<const char*>(small), static_cast<size_t>(length));
+  }
+  return out;
+}
+
+// Text as SQL compares it: exactly, with wildcards and `:` whatever the case.
 std::function<bool(const std::string&)> TextTest(const Compare& c, const std::string& value, bool contains) {
   if (contains || IsWild(c)) {
     const bool before = contains || c.value.any_before, after = contains || c.value.any_after;
-    return [folded = CaseFold(value), before, after](const std::string& text) {
-      const std::string has = CaseFold(text);
-      if (before && after) return absl::StrContains(has, folded);
-      return before ? absl::EndsWith(has, folded) : absl::StartsWith(has, folded);
+    return [small = Lowered(value), before, after](const std::string& text) {
+      const std::string has = Lowered(text);
+      if (before && after) return absl::StrContains(has, small);
+      return before ? absl::EndsWith(has, small) : absl::StartsWith(has, small);
     };
   }
   if (Orders(c.op)) {

@@ -140,20 +140,50 @@ class Random {
     };
     return words;
   }
-  std::string Word() { return Of(Words()); }
+  // What alphabets make hard: one letter for two, two for one, three for a sigma, marks apart and together, wide ones,
+  // from right to left, beyond 16 bits.
+  static const std::vector<std::string>& HardWords() {
+    static const std::vector<std::string> words = {
+        "Straße", "STRASSE",    "straẞe", "İzmir", "ızmir", "ΣΊΣΥΦΟΣ", "σίσυφος",  "ﬁn",       "Ａｂ",
+        "Café",   "Cafe\u0301", "שלום",   "𐐀𐐨",    "😀 a",   "ǅ",       "ÅNGSTRÖM", "ångström", "\u2028",
+    };
+    return words;
+  }
+  std::string Word() { return Of(Chance(70) ? Words() : HardWords()); }
+  // A word, or a piece of one.
+  std::string Part() {
+    const std::string word = Word();
+    if (Chance(50)) return word;
+    const auto boundary = [&](size_t at) {
+      while (at < word.size() && (word[at] & 0xc0) == 0x80) ++at;
+      return at;
+    };
+    const size_t begin = boundary(static_cast<size_t>(Below(static_cast<int>(word.size()) + 1)));
+    return word.substr(begin, boundary(begin + static_cast<size_t>(Below(4))) - begin);
+  }
   std::string Id(const std::string& prefix) {
     Uuid uuid = DerivedUuid({}, "table_tests");
     uuid.bytes[15] = static_cast<uint8_t>(Below(4));
     return TypeId(prefix, uuid);
   }
   tv::Kind Kind() { return static_cast<tv::Kind>(Below(4)); }
-  std::string Date() { return absl::StrCat("2026-0", 1 + Below(2), "-0", 1 + Below(3)); }
+  std::string Date() {
+    // Days on which clocks change somewhere, and others.
+    if (Chance(30)) return Of<std::string>({"2026-03-08", "2026-03-29", "2026-03-30", "2026-10-25", "2026-11-01"});
+    return absl::StrCat("2026-0", 1 + Below(2), "-0", 1 + Below(3));
+  }
   std::string Price() {
     static const std::vector<std::string> prices = {
         "0", "0.50", "-3.25", "12.5", "12.50", "100", "99999999999999.999999", "0.1"};
+    if (Chance(20)) return absl::StrCat(Below(100) - 50, ".", 100 + Below(900));
     return Of(prices);
   }
   absl::Time Time() {
+    // Every half hour around the changes of clocks in spring and autumn, too.
+    if (Chance(30)) {
+      const absl::Time change = absl::FromUnixSeconds(Of<int64_t>({1'772'953'200, 1'774'746'000, 1'792'890'000}));
+      return change + absl::Minutes(30) * (Below(100) - 50);
+    }
     return absl::FromUnixSeconds(1'767'225'600) + absl::Hours(11) * Below(8) + absl::Microseconds(Below(2));
   }
 
@@ -166,7 +196,7 @@ class Random {
     t.set_count(Below(5) - 2);
     t.set_size(Below(3));
     t.set_big(Chance(20) ? 9'007'199'254'740'993 : Below(3) - 1);
-    t.set_ratio(Below(5) * 0.5 - 1);
+    t.set_ratio(Below(17) * 0.125 - 1);
     if (Chance(50)) t.set_blob(std::string("\0\x80z", 3));
     t.set_kind(Kind());
     if (Chance(70)) t.set_due_date(Date());
@@ -203,7 +233,7 @@ class Random {
     if (Chance(60)) {
       auto& fields = *t.mutable_extra()->mutable_fields();
       if (Chance(60)) fields["size"].set_string_value(Word());
-      if (Chance(60)) fields["weight"].set_number_value(Below(4) * 0.5);
+      if (Chance(60)) fields["weight"].set_number_value(Below(9) * 0.125);
       if (Chance(60)) fields["open"].set_bool_value(Chance(50));
     }
     if (Chance(60)) t.set_nickname(Word());
