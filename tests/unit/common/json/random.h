@@ -14,6 +14,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 
 #include "tests/unit/common/json/types.h"
 
@@ -70,11 +71,24 @@ class Random {
   // protobuf prints floats with more digits than it needs; these are exact in both.
   float ShortNumber() { return static_cast<float>(static_cast<int>(Below(20000)) - 10000) / 8; }
 
+  // Now and then one that this build has no name for. (NullValue has no other.)
+  int EnumNumber(const google::protobuf::EnumDescriptor* type) {
+    if (type->value_count() > 1 && Chance(5)) {
+      unnamed_ = true;
+      return 1000 + static_cast<int>(Below(1000));
+    }
+    return type->value(static_cast<int>(Below(static_cast<uint64_t>(type->value_count()))))->number();
+  }
+
+  // Whether that has happened since it was last asked.
+  bool TakeUnnamed() { return std::exchange(unnamed_, false); }
+
   void Fill(Message& message, int depth);
   void FillField(Message& message, const FieldDescriptor* field, int depth);
 
  private:
   void FillKnown(Message& message, int depth);
+  bool unnamed_ = false;
   unsigned long seed_;
   std::mt19937_64 engine_;
 };
@@ -95,7 +109,7 @@ inline void Random::FillField(Message& message, const FieldDescriptor* field, in
     CRM_FILL(CPPTYPE_FLOAT, Float, ShortNumber())
     CRM_FILL(CPPTYPE_BOOL, Bool, Chance(50))
     CRM_FILL(CPPTYPE_STRING, String, field->type() == FieldDescriptor::TYPE_BYTES ? Bytes() : Text())
-    CRM_FILL(CPPTYPE_ENUM, EnumValue, field->enum_type()->value(Below(field->enum_type()->value_count()))->number())
+    CRM_FILL(CPPTYPE_ENUM, EnumValue, EnumNumber(field->enum_type()))
 #undef CRM_FILL
     case FieldDescriptor::CPPTYPE_MESSAGE:
       if (field->is_map()) {  // an entry always has both, or protobuf's parser and printer differ on it
@@ -193,13 +207,17 @@ struct Peer {
     EXPECT_TRUE(status.ok()) << status.ToString();
     return json;
   }
-  std::unique_ptr<Message> Parse(const std::string& json, const std::string& type) {
+  // The wire format of JSON; empty if it is refused.
+  std::string Bytes(const std::string& json, const google::protobuf::Descriptor* type) {
     std::string bytes;
-    const auto status =
-        google::protobuf::util::JsonToBinaryString(resolver.get(), "type.googleapis.com/test." + type, json, &bytes);
+    const auto status = google::protobuf::util::JsonToBinaryString(
+        resolver.get(), "type.googleapis.com/" + type->full_name(), json, &bytes);
     EXPECT_TRUE(status.ok()) << status.ToString() << json;
+    return bytes;
+  }
+  std::unique_ptr<Message> Parse(const std::string& json, const std::string& type) {
     auto message = SharedTypes().New(type);
-    EXPECT_TRUE(message->ParseFromString(bytes));
+    EXPECT_TRUE(message->ParseFromString(Bytes(json, message->GetDescriptor())));
     return message;
   }
 };
