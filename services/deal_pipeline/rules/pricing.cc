@@ -45,11 +45,14 @@ absl::Status Price(v1::Deal& deal, const std::map<std::string, v1::Product>& pro
                         "times the price is more than an amount can hold: 15 digits before the point");
     }
     *line.mutable_total() = *std::move(money);
-    auto together = Add(sum, line.total());
-    if (!together.ok()) {
+    if (i > 0 && sum.currency_code() != line.total().currency_code()) {
       return FieldError(at + ".unit_price.currency_code",
                         absl::StrCat("is ", line.unit_price().currency_code(), ", but earlier lines are in ",
                                      sum.currency_code(), "; a deal has one currency"));
+    }
+    auto together = Add(sum, line.total());
+    if (!together.ok()) {
+      return FieldError(at + ".quantity", "takes the deal beyond what an amount can hold: 15 digits before the point");
     }
     sum = *std::move(together);
   }
