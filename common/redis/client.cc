@@ -1,6 +1,7 @@
 #include "common/redis/client.h"
 
 #include <hiredis/async.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
@@ -69,6 +70,14 @@ absl::StatusOr<Reply> Convert(const redisReply* reply) {
       out.text.assign(reply->str, reply->len);
       return out;
   }
+}
+
+absl::Status Unasked() { return absl::UnavailableError("Redis answers what it was not asked"); }
+
+// Whether there is something to read, but for an error, which hiredis takes at any time: "too many clients".
+bool HasUnasked(int socket) {
+  char first = 0;
+  return recv(socket, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && first != '-';
 }
 
 absl::StatusOr<std::string> ReadPassword(const std::string& file) {
@@ -302,6 +311,9 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
       self->answered = true;
       self->failures = 0;
       self->Finish(*waiter, wire::Convert(static_cast<redisReply*>(answer)));
+      // hiredis ends the process over an answer that nobody waits for: bytes behind the last one must not reach it.
+      const redisReader* reader = ac->c.reader;
+      if (ac->replies.head == nullptr && reader->pos < reader->len) self->Drop(wire::Unasked());
     } else if (!self->loss.ok()) {
       self->Finish(*waiter, self->loss);
     } else {
@@ -322,6 +334,9 @@ struct Connection::Impl : std::enable_shared_from_this<Connection::Impl> {
                                  [held = self->shared_from_this(), at = self->epoch](boost::system::error_code error) {
                                    if (held->epoch != at || error) return;
                                    held->reading = false;
+                                   if (held->in_flight.empty() && wire::HasUnasked(held->context->c.fd)) {
+                                     return held->Drop(wire::Unasked());
+                                   }
                                    redisAsyncHandleRead(held->context);
                                  });
   }
