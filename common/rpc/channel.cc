@@ -14,6 +14,8 @@
 #include <cstring>
 #include <random>
 
+#include "common/base/text.h"
+
 namespace crm::rpc::wire {
 
 // How long one connection may take to be made.
@@ -182,7 +184,7 @@ struct ClientLink::Callbacks {
       call->grpc_status_seen_ = true;
       if (!absl::SimpleAtoi(v, &call->status.code)) call->status.code = kUnknown;
     } else if (n == "grpc-message") {
-      call->status.text = PercentDecoded(v.substr(0, kMetadataBytesMax));
+      call->status.text = WellFormed(PercentDecoded(v.substr(0, kMetadataBytesMax)));
     } else if (n == "grpc-status-details-bin") {
       if (!absl::Base64Unescape(v, &call->status.details)) call->status.details.clear();
     }
@@ -307,6 +309,8 @@ void ClientLink::Finish(OutCall& call) {
     const bool grpc = call.http_status_ == 200;
     call.status.code = grpc ? kInternal : CodeOfHttp(call.http_status_);
     call.status.text = grpc ? "the answer has no status" : absl::StrCat("the answer is HTTP ", call.http_status_);
+  } else if (call.status.code == 0 && !call.incoming_.empty()) {
+    call.status = {kInternal, "the answer ends within a message", ""};
   }
   WireStatus status = std::move(call.status);
   call.EndWith(status.code, std::move(status.text), false);
@@ -534,13 +538,17 @@ void Channel::Dial(tcp::endpoint endpoint, const std::string& host) {
           return self->AttemptFailed(error == asio::error::operation_aborted ? "it takes too long" : error.message());
         auto context = self->files_->Context();
         if (context == nullptr) return self->AttemptFailed("the TLS files cannot be read");
-        ++self->attempts_;  // until the service has answered
-        self->links_.push_back(std::make_shared<ClientLink>(std::move(dialling->socket), std::move(context),
-                                                            self->weak_from_this(), endpoint,
-                                                            self->options_.peer.empty() ? host : self->options_.peer));
-        auto link = self->links_.back();
-        link->Begin();
+        self->Adopt(std::move(dialling->socket), std::move(context), endpoint, host);
       });
+}
+
+void Channel::Adopt(tcp::socket socket, std::shared_ptr<SSL_CTX> context, tcp::endpoint endpoint,
+                    const std::string& host) {
+  ++attempts_;  // until the service has answered
+  links_.push_back(std::make_shared<ClientLink>(std::move(socket), std::move(context), weak_from_this(), endpoint,
+                                                options_.peer.empty() ? host : options_.peer));
+  auto link = links_.back();
+  link->Begin();
 }
 
 void Channel::LinkReady(ClientLink*) {

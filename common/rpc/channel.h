@@ -89,6 +89,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
   void Start(const std::shared_ptr<OutCall>& call);
   // Ends all connections and calls; nothing is to be started any more.
   void Close();
+  // Takes a connection to `host` that has been made. `context` null: plain text, for tests.
+  void Adopt(tcp::socket socket, std::shared_ptr<SSL_CTX> context, tcp::endpoint endpoint, const std::string& host);
 
  private:
   friend class OutCall;
