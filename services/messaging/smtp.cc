@@ -55,7 +55,8 @@ struct Wire {
 
   void Line(absl::string_view line) {
     line = absl::StripTrailingAsciiWhitespace(line);
-    if (line.size() < 3 || !absl::ascii_isdigit(static_cast<unsigned char>(line[0]))) return;
+    const auto is_digit = [](char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); };
+    if (line.size() < 3 || !std::all_of(line.begin(), line.begin() + 3, is_digit)) return;
     if (lines.size() < 4 * kAnswerLengthMax)
       absl::StrAppend(&lines, lines.empty() ? "" : " ",
                       lines.empty() ? line : line.substr(std::min<size_t>(4, line.size())));
@@ -71,7 +72,7 @@ struct Wire {
   static std::string CleanAnswer(absl::string_view text) {
     std::string out;
     for (char c : text) {
-      if (static_cast<unsigned char>(c) >= 0x20) out += c;
+      if (!absl::ascii_iscntrl(static_cast<unsigned char>(c))) out += c;
     }
     // Servers may answer in anything; what is stored is UTF-8.
     if (!IsUtf8(out))
