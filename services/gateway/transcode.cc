@@ -96,7 +96,8 @@ absl::Status ReadForm(const std::string& body, pb::Message& message) {
   return json::ReadParameters(plain, message);
 }
 
-absl::Status UnknownParameter(const std::string& name, std::string why) {
+absl::Status UnknownParameter(std::string name, std::string why) {
+  if (name.empty()) name = "query";  // "?=5": an error names something
   absl::Status status = Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_FIELD_UNKNOWN,
                               absl::StrCat("the parameter \"", name, "\" ", why), {{"field", name}});
   AddViolation(status, {name, std::move(why)});
