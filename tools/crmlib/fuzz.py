@@ -1,6 +1,7 @@
 """tools/crm fuzz: the fuzzers of tests/fuzz under libFuzzer, each for a while, with ASan and UBSan (clang)."""
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ SECONDS = 60
 INPUT_BYTES_MAX = 4096  # what parsers get wrong shows in short texts; long ones only take time
 STUCK_SECONDS = 25  # for one input; the first one also waits for tables to be made
 MEMORY_MIB = 2048
-COVERAGE_MIN = 85  # percent of the lines of the parsers, together
+COVERAGE_MIN = 85  # percent of the lines of each parser
 
 
 def run(args: list[str]) -> int:
@@ -79,40 +80,94 @@ def one(folder: Path, name: str, seconds: int) -> bool:
     return False
 
 
-def covered() -> dict[str, list[str]]:
-    """Which sources each fuzzer says it covers, on its first line."""
-    found = {}
+def covered() -> dict[str, set[str] | None]:
+    """The sources that fuzzers say they cover, on their first lines; None: the whole file, else the functions of these names."""
+    found: dict[str, set[str] | None] = {}
     for name in names():
         first = (FOLDER / f"{name}_fuzz.cc").read_text().splitlines()[0]
         if not first.startswith("// covers: "):
             raise console.Failure(f"tests/fuzz/{name}_fuzz.cc does not say what it covers", "begin it with `// covers: common/base/email.cc`")
-        found[name] = first.removeprefix("// covers: ").split()
+        for word in first.removeprefix("// covers: ").split():
+            source, _, functions = word.partition("#")
+            if not (paths.ROOT / source).is_file():
+                raise console.Failure(f"tests/fuzz/{name}_fuzz.cc covers {source}, which does not exist", "name a file of the repository")
+            named = found.setdefault(source, set())
+            found[source] = None if not functions or named is None else named | set(functions.split(","))
     return found
 
 
 def coverage() -> int:
-    """Lines of the parsers that the committed corpus and the changes of one test run reach."""
-    sources = sorted({source for sources in covered().values() for source in sources})
+    """Lines of the parsers that the committed corpus and the changes of one long test run reach."""
+    covered()  # says what is wrong before anything is built
     folder = build.build("coverage", ["fuzz_replay"])
     program = folder / "bin/fuzz_replay"
-    raw, profile = folder / "fuzz.profraw", folder / "fuzz.profdata"
+    raw = folder / "fuzz.profraw"
     with console.step("replaying the corpus"):
         console.command([program], "the replay failed", "run build/coverage/bin/fuzz_replay, which says more",
                         env=os.environ | {"LLVM_PROFILE_FILE": str(raw), "CRM_LONG": "1"})
+    return table(program, raw)
+
+
+def table(program: Path, raw: Path) -> int:
+    """Says how much of each parser was reached by a run of the program that left this profile."""
+    sources = covered()
+    profile = raw.with_suffix(".profdata")
     llvm = Path(shutil.which("llvm-cov-14") or "/usr/lib/llvm-14/bin/llvm-cov").resolve().parent
     console.command([llvm / "llvm-profdata", "merge", "-sparse", raw, "-o", profile], "the profile cannot be read", "install llvm-14")
-    shown = console.command([llvm / "llvm-cov", "export", "-summary-only", "-format=lcov", f"-instr-profile={profile}", program,
-                             *(paths.ROOT / source for source in sources)], "the coverage cannot be read", "install llvm-14")
+
+    def export(form: str) -> str:
+        return console.command([llvm / "llvm-cov", "export", f"-format={form}", "-skip-expansions", f"-instr-profile={profile}", program,
+                                *(paths.ROOT / source for source in sources)], "the coverage cannot be read", "install llvm-14")
+
+    spans = spans_of(json.loads(export("text")), llvm, sources)
     lines = reached = 0
-    for block in shown.split("end_of_record"):
-        name, all_, hit = (re.search(rf"^{key}:(.*)$", block, re.MULTILINE) for key in ("SF", "LF", "LH"))
-        if not (name and all_ and hit):
+    short = []
+    for block in export("lcov").split("end_of_record"):
+        named = re.search(r"^SF:(.*)$", block, re.MULTILINE)
+        source = str(Path(named[1]).relative_to(paths.ROOT)) if named else ""
+        if source not in sources:
             continue
-        lines, reached = lines + int(all_[1]), reached + int(hit[1])
-        console.say(f"  {Path(name[1]).relative_to(paths.ROOT)!s:<48} {int(hit[1]) * 100 / max(int(all_[1]), 1):5.1f} % of {all_[1]}")
+        counts = [(int(line), int(count)) for line, count in re.findall(r"^DA:(\d+),(\d+)", block, re.MULTILINE)]
+        if sources[source] is not None:
+            counts = [(line, count) for line, count in counts if any(first <= line <= last for first, last in spans[source])]
+        hit = sum(1 for _, count in counts if count > 0)
+        lines, reached = lines + len(counts), reached + hit
+        percent = hit * 100 / max(len(counts), 1)
+        missed = [line for line, count in counts if count == 0]
+        console.say(f"  {source:<54} {percent:5.1f} % of {len(counts)}" + (f"  not: {ranges(missed)}" if percent < COVERAGE_MIN else ""))
+        if percent < COVERAGE_MIN:
+            short.append(source)
     percent = reached * 100 / max(lines, 1)
     console.say(f"  all parsers: {percent:.1f} % of {lines} lines")
-    if percent < COVERAGE_MIN:
-        raise console.Failure(f"the corpus reaches {percent:.1f} % of the parsers' lines, and at least {COVERAGE_MIN} % are asked for",
+    if short:
+        raise console.Failure(f"the corpus reaches less than {COVERAGE_MIN} % of the lines of {', '.join(short)}",
                               "add inputs to tests/fuzz/corpus that lead where nothing has been")
     return 0
+
+
+def spans_of(report: dict, llvm: Path, sources: dict[str, set[str] | None]) -> dict[str, list[tuple[int, int]]]:
+    """From which line to which the functions go that are covered by name."""
+    functions = [function for data in report["data"] for function in data["functions"]]
+    mangled = [function["name"].rpartition(":")[2] for function in functions]  # of a static one: file.cc:name
+    plain = subprocess.run([llvm / "llvm-cxxfilt"], input="\n".join(mangled), capture_output=True, text=True, check=True).stdout.splitlines()
+    spans: dict[str, list[tuple[int, int]]] = {source: [] for source in sources}
+    for function, name in zip(functions, plain):
+        source = os.path.relpath(function["filenames"][0], paths.ROOT)
+        named = re.search(r"(\w+)(\[abi:\w+\])?\(", name.replace("(anonymous namespace)", "anonymous"))
+        if source in sources and sources[source] is not None and named and named[1] in sources[source]:
+            spans[source].append((function["regions"][0][0], function["regions"][0][2]))
+    for source, wanted in sources.items():
+        if wanted is not None and not spans[source]:
+            raise console.Failure(f"{source} has none of the functions {', '.join(sorted(wanted))}", "correct `covers:` of its fuzzer")
+    return spans
+
+
+def ranges(lines: list[int]) -> str:
+    """1, 2, 3, 7 -> 1-3 7"""
+    out: list[list[int]] = []
+    for line in lines:
+        if out and line == out[-1][1] + 1:
+            out[-1][1] = line
+        else:
+            out.append([line, line])
+    return " ".join(str(first) if first == last else f"{first}-{last}" for first, last in out)
