@@ -32,7 +32,29 @@ CRM_FUZZ(decimal) {
       fuzz::Require(twice.ok() && twice->amount() == round->amount(), "what is rounded stays as it is", made->amount());
     }
   }
+  type::v1::Money other;
+  other.set_amount(std::string(second));
+  other.set_currency_code(std::string(code));
+  const auto sum = Add(money, other), difference = Subtract(money, other);
+  const auto order = Compare(money, other);
+  for (const absl::Status& status : {sum.status(), difference.status(), order.status()}) {
+    if (!status.ok()) fuzz::RequireRefusal(status);
+  }
+  if (sum.ok() && difference.ok() && a.ok() && b.ok()) {
+    const auto exact = MakeMoney(*a + *b, code);
+    fuzz::Require(exact.ok() && exact->amount() == sum->amount(), "a sum is the sum", sum->amount());
+    fuzz::Require(!order.ok() || (*order < 0) == (AmountOf(*difference)->sign() < 0) || *order == 0,
+                  "what is less differs by less than nothing", difference->amount());
+  }
   if (!a.ok() || !b.ok()) return;
+  for (const Rounding how : {Rounding::kHalfEven, Rounding::kHalfUp, Rounding::kDown, Rounding::kUp}) {
+    const Decimal rounded = a->Rounded(2, how), off = rounded - *a;
+    fuzz::Require(rounded.scale() == 2 && off * Decimal(100) <= Decimal(1) && -off * Decimal(100) <= Decimal(1),
+                  "rounded by less than a cent", first);
+  }
+  const auto discounted = Discount(money, *b), multiplied = Multiply(money, *b);
+  if (!discounted.ok()) fuzz::RequireRefusal(discounted.status());
+  if (!multiplied.ok()) fuzz::RequireRefusal(multiplied.status());
   fuzz::Require(*a + *b - *b == *a, "a + b - b == a");
   fuzz::Require((*a < *b) == ((*a - *b).sign() < 0), "a < b if a - b < 0");
   const auto quotient = Divide(*a * *b, *b, a->scale());

@@ -1,4 +1,4 @@
-// covers: services/messaging/file_bytes.cc services/messaging/file_link.cc services/messaging/secrets.cc
+// covers: services/messaging/file_bytes.cc#ReadNumber,ParseRange,ContentTypeOf services/messaging/file_link.cc services/messaging/secrets.cc
 // Ranges of files, types of contents, links to them, and sealed passwords.
 #include <optional>
 
@@ -29,6 +29,12 @@ CRM_FUZZ(file) {
   static const std::string id = "file_01h455vb4pex5vsknk084sn02q";
   const absl::Time now = absl::FromUnixSeconds(1795424400);
   fuzz::Require(!messaging::ReadFileLink(tenant, id, text, now).ok(), "nobody else makes links", text);
+
+  const std::string link = messaging::SignFileLink(tenant, id, now + absl::Minutes(1), text.size() % 2 == 0);
+  const auto terms = messaging::ReadFileLink(tenant, id, link, now);
+  fuzz::Require(terms.ok() && terms->expire == now + absl::Minutes(1) && terms->inline_ == (text.size() % 2 == 0),
+                "our links are read as they were made", link);
+  fuzz::Require(!messaging::ReadFileLink(tenant, id, link, now + absl::Minutes(1)).ok(), "a link expires");
 
   static const auto box = messaging::SecretBox::Make(std::string(64, 'a'));
   fuzz::Require(box->Open(box->Seal(text, "here"), "here").value_or("-") == text,

@@ -9,9 +9,9 @@
 namespace crm::fuzz {
 
 // A record with a value in about every kind of field, and an empty one.
-inline const testing::v1::Thing& SomeThing() {
-  static const testing::v1::Thing* const thing = [] {
-    auto* some = new testing::v1::Thing;
+inline const crm::testing::v1::Thing& SomeThing() {
+  static const crm::testing::v1::Thing* const thing = [] {
+    auto* some = new crm::testing::v1::Thing;
     some->set_id("thing_01h455vb4pex5vsknk084sn02q");
     some->set_name("Größe 12*");
     some->set_secret("s");
@@ -19,7 +19,7 @@ inline const testing::v1::Thing& SomeThing() {
     some->set_size(7);
     some->set_big(int64_t{1} << 60);
     some->set_ratio(0.5);
-    some->set_kind(testing::v1::KIND_LARGE);
+    some->set_kind(crm::testing::v1::KIND_LARGE);
     some->set_due_date("2026-11-23");
     some->set_price("12.50");
     some->mutable_cost()->set_amount("99.99");
@@ -29,7 +29,7 @@ inline const testing::v1::Thing& SomeThing() {
     some->add_watcher_ids("user_01h455vb4pex5vsknk084sn02q");
     some->add_tags("red");
     some->add_numbers(3);
-    some->add_kinds(testing::v1::KIND_ODD);
+    some->add_kinds(crm::testing::v1::KIND_ODD);
     some->mutable_seen_time()->set_seconds(1795424400);
     auto* part = some->add_parts();
     part->set_name("bolt");
@@ -78,7 +78,13 @@ CRM_FUZZ(filter) {
   fuzz::Require(again.ok() ? *again == *node : text.size() > filter::kLengthMax, "Parse(ToText(x)) == x", text);
 
   static const Call call = fuzz::SomeCall();
-  for (const auto* record : {&fuzz::SomeThing(), &testing::v1::Thing::default_instance()}) {
+  for (const auto* record : {&fuzz::SomeThing(), &crm::testing::v1::Thing::default_instance()}) {
+    if (const auto stranger = filter::Matches(Call(), *node, *record); !stranger.ok()) {
+      fuzz::RequireRefusal(stranger.status());
+    }
+    const std::vector<filter::Root> roots = {{"event", &fuzz::SomeThing()}};
+    if (const auto event = filter::Matches(call, *node, *record, roots); !event.ok())
+      fuzz::RequireRefusal(event.status());
     const auto matches = filter::Matches(call, *node, *record);
     filter::Node negated;
     negated.kind = filter::Node::Kind::kNot;

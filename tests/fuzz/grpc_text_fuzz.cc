@@ -1,4 +1,4 @@
-// covers: common/rpc/wire.cc common/rpc/status.cc
+// covers: common/rpc/wire.cc#ToWire,FromWire,PercentEncoded,PercentDecoded,ParseTimeout,TimeoutText,PutPrefix common/rpc/status.cc
 // grpc-message, grpc-timeout and grpc-status-details-bin.
 #include <google/protobuf/stubs/logging.h>
 

@@ -1,14 +1,11 @@
-// covers: common/rpc/served_call.cc common/rpc/link.cc
+// covers: common/rpc/served_call.cc#OnBeginHeaders,OnHeader,OnFrame,OnData,OnClose,WriteAndFinish,Finish,Complete,AfterRead common/rpc/link.cc#Read,Feed,End
 // What comes in at a service's port: bytes that need not be HTTP/2, and calls whose messages come in any pieces. Every
 // call is handed on once, as what it is, and the answers are HTTP/2.
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <array>
 #include <boost/asio/io_context.hpp>
 
 #include "common/rpc/served_call.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/sockets.h"
 
 namespace crm::fuzz {
 
@@ -81,33 +78,20 @@ class RpcCaller {
 // Hands the bytes to a server's connection that answers every call, and answers what it says.
 template <typename Taken>
 std::string Serve(absl::string_view bytes, Taken taken) {
-  int ends[2];
-  Require(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0, "there are sockets");
   asio::io_context loop(1);
-  wire::tcp::socket socket(loop);
-  socket.assign(wire::tcp::v4(), ends[0]);
+  Peer peer;
   wire::ServerLinkOptions options;
   options.request_bytes_max = 1000;
   {
     auto link =
-        std::make_shared<wire::ServerLink>(std::move(socket), nullptr, options, taken, [](wire::ServerLink*) {});
+        std::make_shared<wire::ServerLink>(peer.Socket(loop), nullptr, options, taken, [](wire::ServerLink*) {});
     link->Begin();
-    for (absl::string_view rest = bytes; !rest.empty();) {
-      const ssize_t sent = send(ends[1], rest.data(), rest.size(), MSG_NOSIGNAL);
-      if (sent <= 0) break;  // it has hung up
-      rest.remove_prefix(static_cast<size_t>(sent));
-    }
+    peer.Say(bytes);
     loop.poll();
-    shutdown(ends[1], SHUT_WR);
+    peer.Hush();
   }
   loop.run();
-  std::string said;
-  char buffer[4096];
-  for (ssize_t got; (got = recv(ends[1], buffer, sizeof buffer, MSG_DONTWAIT)) > 0;) {
-    said.append(buffer, static_cast<size_t>(got));
-  }
-  close(ends[1]);
-  return said;
+  return peer.Heard();
 }
 
 }  // namespace crm::fuzz

@@ -1,8 +1,9 @@
-// covers: services/gateway/raw.cc services/gateway/live.cc services/gateway/transcode.cc
+// covers: services/gateway/raw.cc#ContentDisposition services/gateway/live.cc#CursorText,ParseCursor services/gateway/transcode.cc services/gateway/after.cc#ReadAfter
 // Headers with a grammar of their own: cookies, languages, cursors of live streams; and those that we write of others'
 // words.
 #include <algorithm>
 
+#include "services/gateway/after.h"
 #include "services/gateway/live.h"
 #include "services/gateway/raw.h"
 #include "services/gateway/transcode.h"
@@ -26,6 +27,16 @@ CRM_FUZZ(http_header) {
                   "a header's value is one line of ASCII", header);
     fuzz::Require(std::count(header.begin(), header.end(), '"') == (text.empty() ? 0 : 2),
                   "a file's name ends where it ends", header);
+  }
+  static const gateway::Peers peers = [] {
+    gateway::Peers made;
+    for (const char* name : {"contact", "deal_pipeline"}) made.Add(name, nullptr);
+    return made;
+  }();
+  if (const auto after = gateway::ReadAfter(view, peers); after.ok()) {
+    fuzz::Require(after->size() <= 2, "each service is waited for once", text);
+  } else {
+    fuzz::RequireRefusal(after.status());
   }
   gateway::HttpRequest request;
   if (std::none_of(text.begin(), text.end(), [](char c) { return c == '\r' || c == '\n' || c == '\0'; })) {

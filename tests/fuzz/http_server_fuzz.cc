@@ -1,8 +1,6 @@
-// covers: services/gateway/http_server.cc
+// covers: services/gateway/http_server.cc#Explain,Malformed,IsRequestId,One,Take,FillRequestId,Last,Cookie,IsHttpError
 // What comes in at the public port: every request that is handed on is whole, and whatever comes, the answers are HTTP/1.1.
 #include <absl/strings/match.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -10,15 +8,14 @@
 
 #include "services/gateway/http_error.h"
 #include "services/gateway/http_server.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/sockets.h"
 
 CRM_FUZZ(http_server) {
   using namespace crm;
   namespace http = boost::beast::http;
   constexpr size_t kBodyMax = 1000;
-  int ends[2];
-  fuzz::Require(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0, "there are sockets");
   asio::io_context loop(1);
+  fuzz::Peer peer;
   gateway::HttpServerOptions options;
   options.body_bytes_max = kBodyMax;
   int handled = 0, refused = 0;
@@ -42,22 +39,11 @@ CRM_FUZZ(http_server) {
         head = head || request.method == "HEAD";
         return gateway::ErrorResponse(status, request.request_id, code);
       });
-  asio::ip::tcp::socket socket(loop);
-  socket.assign(asio::ip::tcp::v4(), ends[0]);
-  server.Serve(std::move(socket));
-  for (absl::string_view rest = input.Rest(); !rest.empty();) {
-    const ssize_t sent = send(ends[1], rest.data(), rest.size(), MSG_NOSIGNAL);
-    if (sent <= 0) break;
-    rest.remove_prefix(static_cast<size_t>(sent));
-  }
-  shutdown(ends[1], SHUT_WR);
+  server.Serve(peer.Socket(loop));
+  peer.Say(input.Rest());
+  peer.Hush();
   loop.run();
-  std::string said;
-  char buffer[4096];
-  for (ssize_t got; (got = recv(ends[1], buffer, sizeof buffer, MSG_DONTWAIT)) > 0;) {
-    said.append(buffer, static_cast<size_t>(got));
-  }
-  close(ends[1]);
+  const std::string said = peer.Heard();
   fuzz::Require(broken.empty(), broken);
   fuzz::Require(refused <= 1, "after what cannot be read nothing is");
   if (head) return;  // where their answers end only the client knows

@@ -1,10 +1,13 @@
-// covers: common/json/text.cc
+// covers: common/json/text.cc common/obs/log.cc#AppendJsonString
 // Durations, moments, numbers and base64 in JSON: written as something that reads the same.
 #include <absl/strings/escaping.h>
 #include <absl/strings/numbers.h>
 
+#include <nlohmann/json.hpp>
+
 #include "common/json/json.h"
 #include "common/json/text.h"
+#include "common/obs/log.h"
 #include "tests/fuzz/fuzz.h"
 
 CRM_FUZZ(json_text) {
@@ -36,7 +39,14 @@ CRM_FUZZ(json_text) {
     double again = 0;
     fuzz::Require(absl::SimpleAtod(written, &again) && again == number, "a number stays", written);
   }
-  std::string quoted;
+  const std::string whole = WellFormed(text);
+  fuzz::Require(IsUtf8(whole) && (whole == text) == IsUtf8(text), "only what is not UTF-8 is replaced", text);
+  fuzz::Require(IsUtf8(json::text::Quoted(text)), "what is quoted is UTF-8", text);
+  std::string quoted, logged;
   json::AppendString(text, quoted);
-  fuzz::Require(IsUtf8(quoted) && IsUtf8(json::text::Quoted(text)), "what is quoted is UTF-8", text);
+  obs::AppendJsonString(logged, text);
+  for (const auto* out : {&quoted, &logged}) {
+    const auto read = nlohmann::json::parse(*out, nullptr, /*allow_exceptions=*/false);
+    fuzz::Require(read.is_string() && read.get<std::string>() == whole, "a text in JSON is the text", *out);
+  }
 }

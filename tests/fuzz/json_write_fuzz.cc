@@ -13,8 +13,8 @@ CRM_FUZZ(json_write) {
   using namespace crm;
   static const google::protobuf::LogSilencer quiet;  // the parser tells of bad UTF-8
   const absl::string_view wire = input.Rest();
-  const auto json = json::Writer::Generated().Write(testing::v1::Thing::descriptor(), wire);
-  testing::v1::Thing parsed;
+  const auto json = json::Writer::Generated().Write(crm::testing::v1::Thing::descriptor(), wire);
+  crm::testing::v1::Thing parsed;
   if (json.ok()) fuzz::Require(nlohmann::json::accept(*json), "what is written is JSON", *json);
   if (!parsed.ParseFromArray(wire.data(), static_cast<int>(wire.size()))) return;
   const auto again = json::Write(parsed);

@@ -1,4 +1,4 @@
-// covers: services/messaging/rules/liquid_compile.cc services/messaging/rules/liquid_render.cc services/messaging/rules/format.cc services/messaging/rules/value.cc
+// covers: services/messaging/rules/liquid_compile.cc services/messaging/rules/liquid_render.cc
 // Templates: what compiles is filled in within its limits, and in HTML no value ever stands where a browser would run it.
 #include <absl/strings/ascii.h>
 #include <absl/strings/match.h>

@@ -1,4 +1,4 @@
-// covers: services/messaging/rules/threading.cc
+// covers: services/messaging/rules/threading.cc#IsId,MessageIdsIn,MessageIdOf,AnswerSubject
 // Message-IDs, as letters name each other: what is found is found again where we write it.
 #include <absl/strings/str_cat.h>
 

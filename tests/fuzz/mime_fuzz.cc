@@ -1,4 +1,4 @@
-// covers: services/messaging/mime_parse.cc services/messaging/rules/threading.cc
+// covers: services/messaging/mime_parse.cc
 // Letters in any state (GMime): whatever comes out can be stored and shown.
 #include <google/protobuf/message.h>
 

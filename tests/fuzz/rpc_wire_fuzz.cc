@@ -1,4 +1,4 @@
-// covers: services/gateway/wire.cc services/gateway/compress.cc services/gateway/http_error.cc
+// covers: services/gateway/wire.cc#TypeOf,Lists,WrongType,UnknownPacking,OnlyMessage,FromBase64,FromText,IsWirePath,GuessWire,ReadWire,ReadWireTimeout,ReadWireRequest,ConnectError,Trailers,End,WireError services/gateway/compress.cc
 // Connect and gRPC-Web: requests in any of their forms are read or refused in that form, and refusals are JSON or
 // trailers that can be read.
 #include <absl/strings/escaping.h>

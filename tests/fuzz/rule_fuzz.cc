@@ -1,4 +1,4 @@
-// covers: services/scheduler/rules/automation_program.cc services/scheduler/rules/automation_check.cc
+// covers: services/scheduler/rules/automation_program.cc#ObjectOf,Compile,Emit,Find,NeighboursIn,TargetOf services/scheduler/rules/automation_check.cc
 // Whole rules as JSON: what passes every check is laid out in steps that only lead forwards.
 #include "common/json/json.h"
 #include "services/scheduler/rules/automation_check.h"

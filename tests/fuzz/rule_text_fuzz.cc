@@ -1,5 +1,7 @@
-// covers: services/scheduler/rules/automation_text.cc
+// covers: services/scheduler/rules/automation_text.cc#TagsOf,Hidden,Leads,CheckTemplate,LinkedIn,SamplesOf,CheckEscaped,HiddenIn,Render,EnumText,OfMessage
 // Texts of rules (Mustache): what is taken can be filled in, with a record and without.
+#include <absl/strings/match.h>
+
 #include "crm/contact/v1/contact.pb.h"
 #include "crm/deal_pipeline/v1/deal.pb.h"
 #include "services/scheduler/rules/automation_text.h"
@@ -15,6 +17,7 @@ CRM_FUZZ(rule_text) {
     made.mutable_amount()->set_amount("1500");
     made.mutable_amount()->set_currency_code("EUR");
     for (const char* name : {"a", "b", "c"}) made.add_lines()->set_name(name);
+    made.set_status(deal_pipeline::v1::DEAL_STATUS_WON);
     made.mutable_create_time()->set_seconds(1795424400);
     return made;
   }();
@@ -26,6 +29,12 @@ CRM_FUZZ(rule_text) {
   }();
   const absl::string_view text = input.Rest();
   if (!IsUtf8(text)) return;  // refused before by the proto's rules
+  for (const std::string& sample : automation::SamplesOf(text))
+    fuzz::Require(IsUtf8(sample), "UTF-8 comes out", sample);
+  const absl::Status escaped = automation::CheckEscaped(text, "rule.actions[0].call_webhook.body");
+  if (!escaped.ok()) fuzz::RequireRefusal(escaped);
+  const std::string hidden = automation::HiddenIn(text, deals, /*personal=*/false);
+  fuzz::Require(absl::StrContains(text, hidden), "what is hidden stands there", hidden);
   const absl::Status taken = automation::CheckTemplate(text, deals, "rule.actions[0].create_task.title");
   if (!taken.ok()) {
     fuzz::Require(!ViolationsOf(taken).empty(), "the error names its field", taken.message());

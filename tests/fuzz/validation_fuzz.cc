@@ -1,4 +1,4 @@
-// covers: common/rpc/validation.cc common/rpc/validation_plans.cc common/rpc/validation_rules.cc common/rpc/validation_forms.cc
+// covers: common/rpc/validation.cc common/rpc/validation_rules.cc
 // Checking requests by their protos: any message that protobuf parses is answered, its violations by their fields.
 #include <google/protobuf/stubs/logging.h>
 

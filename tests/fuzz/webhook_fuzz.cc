@@ -1,4 +1,4 @@
-// covers: services/messaging/webhook_post.cc services/messaging/net_guard.cc
+// covers: services/messaging/webhook_post.cc#Part,ParseWebhookUrl,SignWebhook services/messaging/net_guard.cc#Inside,IsPublic4,IsPublic,Make,MayReach,Allows
 // Addresses that tenants choose (libcurl reads them), the wall around them, and what is posted there.
 #include <absl/strings/match.h>
 #include <absl/strings/str_split.h>
