@@ -222,7 +222,8 @@ struct ClientLink::Callbacks {
     OutCall* call = Of(session, stream);
     // The connection's window serves all of its calls, whoever is slow.
     nghttp2_session_consume_connection(session, size);
-    if (call == nullptr || call->ended) {
+    // What comes with another status is a proxy's page.
+    if (call == nullptr || call->ended || call->http_status_ != 200) {
       nghttp2_session_consume_stream(session, stream, size);
       return 0;
     }
