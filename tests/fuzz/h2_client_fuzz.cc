@@ -141,7 +141,7 @@ CRM_FUZZ(h2_client) {
   fuzz::Peer peer;
   auto channel =
       std::make_shared<wire::Channel>(loop.get_executor(), wire::ChannelOptions{"127.0.0.1:1", "contact"}, nullptr);
-  channel->Adopt(peer.Socket(loop), nullptr, {});
+  channel->Adopt(peer.Socket(loop), nullptr, {}, "contact");
   std::vector<std::shared_ptr<fuzz::Asked>> calls;
   for (size_t n = first.find('2') != absl::string_view::npos ? 2 : 1; n > 0; --n) {
     auto call = calls.emplace_back(std::make_shared<fuzz::Asked>());
