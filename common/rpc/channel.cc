@@ -306,7 +306,8 @@ struct ClientLink::Callbacks {
 // What the trailers say.
 void ClientLink::Finish(OutCall& call) {
   if (call.ended) return;
-  if (!call.grpc_status_seen_) {
+  // What says OK under another status than 200 had no messages that were read.
+  if (!call.grpc_status_seen_ || (call.status.code == 0 && call.http_status_ != 200)) {
     const bool grpc = call.http_status_ == 200;
     call.status.code = grpc ? kInternal : CodeOfHttp(call.http_status_);
     call.status.text = grpc ? "the answer has no status" : absl::StrCat("the answer is HTTP ", call.http_status_);
