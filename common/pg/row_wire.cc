@@ -295,7 +295,7 @@ class Reader {
     const auto parsed = std::from_chars(at_, end_, value);
     if (parsed.ec != std::errc() || parsed.ptr == at_) return false;
     at_ = parsed.ptr;
-    if (quoted) return Take('"');
+    if (quoted) return at_ < end_ && *at_++ == '"';  // at once: no space is part of a number
     // "1.5" for a whole number stops at the point.
     return at_ == end_ || *at_ == ',' || *at_ == ']' || *at_ == '}' || *at_ == ' ';
   }
