@@ -103,6 +103,12 @@ absl::StatusOr<WebhookUrl> ParseWebhookUrl(const std::string& text, const NetGua
     return wp::BadUrl("has no port that there is");
   }
   parsed.url = wp::Part(url.get(), CURLUPART_URL);
+  // libcurl takes "2130%33" for a name, and what it is decoded to for an address.
+  std::unique_ptr<CURLU, wp::CurlFree> again(curl_url());
+  if (curl_url_set(again.get(), CURLUPART_URL, parsed.url.c_str(), 0) != CURLUE_OK ||
+      wp::Part(again.get(), CURLUPART_HOST) != wp::Part(url.get(), CURLUPART_HOST)) {
+    return wp::BadUrl("must name its host as it is, without escapes");
+  }
   return parsed;
 }
 
