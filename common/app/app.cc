@@ -478,7 +478,9 @@ asio::awaitable<void> Process::AskTime() {
     const auto answer = co_await peer("identity")
                             .Unary<identity::v1::GetTimeResponse>(call, "crm.identity.v1.TimeService.GetTime",
                                                                   identity::v1::GetTimeRequest());
+    const bool first = answer.ok() && !TimeIsKnown();
     if (answer.ok()) LearnTime(asked, Steady::now(), FromTimestamp(answer->time()));
+    if (first) continue;  // it waited for its connection, which says little about the time: another one at once
     const bool on = co_await SleepFor(TimeIsKnown() ? Steady::duration(kProbeEvery) : Steady::duration(kProbeEarly));
     if (!on) co_return;
   }
@@ -491,6 +493,7 @@ asio::awaitable<void> Process::Probe() {
   }
   bool answered = false;
   for (;;) {
+    const bool first = database_answered_ == 0;
     const absl::Status status = co_await db_->Ping();
     if (status.ok()) database_answered_ = Nanos(Steady::now());
     if (status.ok() != answered) {
@@ -502,6 +505,7 @@ asio::awaitable<void> Process::Probe() {
       }
     }
     const bool ever = database_answered_ != 0;
+    if (first && ever) continue;  // as above
     const bool on = co_await SleepFor(ever ? Steady::duration(kProbeEvery) : Steady::duration(kProbeEarly));
     if (!on) co_return;
   }
@@ -545,7 +549,7 @@ std::string Process::NotReady() const {
       return "the database does not answer";
     }
   }
-  if (!TimeIsKnown()) return "the database has not said yet what time it is";
+  if (!TimeIsKnown()) return std::string(db_ ? "the database" : "identity") + " has not said yet what time it is";
   if (!directory_->fresh()) return "identity has not said yet what roles grant";
   for (const auto& condition : conditions_) {
     if (std::string why = condition(); !why.empty()) return why;

@@ -15,7 +15,9 @@
 #include <sstream>
 
 #include "common/app/app.h"
+#include "common/base/time.h"
 #include "common/json/json.h"
+#include "crm/identity/v1/time.pb.h"
 #include "tests/integration/rpc/echo.h"
 
 namespace crm::app {
@@ -76,6 +78,17 @@ Async<identity::v1::GetRoleGrantsResponse> AccessService::GetRoleGrants(Call&,
   co_return identity::v1::GetRoleGrantsResponse();
 }
 
+class TimeService final : public rpc::Service {
+ public:
+  TimeService() : rpc::Service("crm.identity.v1.TimeService") {}
+  CRM_RPC(GetTime, identity::v1::GetTimeRequest, identity::v1::GetTimeResponse)
+};
+Async<identity::v1::GetTimeResponse> TimeService::GetTime(Call&, const identity::v1::GetTimeRequest&) {
+  identity::v1::GetTimeResponse response;
+  *response.mutable_time() = ToTimestamp(absl::Now());
+  co_return response;
+}
+
 int FreePort() {
   asio::io_context io;
   asio::ip::tcp::acceptor acceptor(io, {asio::ip::make_address("127.0.0.1"), 0});
@@ -112,6 +125,7 @@ class ProcessTest : public testing::RpcTest {
     identity_ = std::make_unique<rpc::Server>(options, std::vector<asio::any_io_executor>{server_loop_.get_executor()},
                                               *authenticator_);
     identity_->Add(std::make_unique<AccessService>());
+    identity_->Add(std::make_unique<TimeService>());
     ASSERT_TRUE(identity_->Start().ok());
   }
 
@@ -265,6 +279,7 @@ TEST_F(ProcessTest, ACrashLeavesALine) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "a sanitizer takes crashes and reports them itself";
 #endif
+  StartIdentity();  // no job begins before the time is known
   Spawn(Config(), "crash");
   EXPECT_EQ(Wait(), -SIGSEGV);
   EXPECT_TRUE(absl::StrContains(Log(), "\"signal\":\"SEGV\"")) << Log();
