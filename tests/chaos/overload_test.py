@@ -23,6 +23,7 @@ FLOOD_SECONDS, FLOOD_SECONDS_LONG = 6, 60
 FLOOD_RATE = 3000       # far more than a debug build does with so few at once
 IN_FLIGHT_MAX = 4
 DEADLINE_MS = 1500
+VAIN_MOST = 0.2         # of what comes too late, begun all the same
 QUIET_THREADS = 2
 QUIET_PAUSE_SECONDS = 0.02
 SUCCEED_LEAST = 0.99
@@ -134,13 +135,13 @@ class OverloadTest(ChaosTest):
         self.assertEqual(usual["failed"], 0)
         before = self.metric("crm_rpc_seconds_count", rpc)
         report = self.load(requests, f"--rate={FLOOD_RATE}", "--seconds=2", "--in-flight=4096", "--deadline-ms=20")
-        # What is refused leaves no trace among what was answered: that is what was served, and what was late while it was worked on.
         answered = self.metric("crm_rpc_seconds_count", rpc) - before
         late = report["errors"].get("DEADLINE_EXCEEDED", {}).get("count", 0)
         served = report["requests"] - report["failed"]
         shed = self.metric("crm_rpc_shed_total") - self.shed
         print(f"  20 ms each: {report['requests']} requests, {served} served, {answered:.0f} answered, {shed:.0f} refused, {late} late", flush=True)
-        self.assertLessEqual(answered, served + late + IN_FLIGHT_MAX)
+        # Nearly all that is worked on is still waited for; without a look at deadlines everything would be worked on.
+        self.assertLessEqual(answered - served, VAIN_MOST * report["requests"])
         self.assertGreater(shed, 100, report["errors"])
         self.healed("what nobody waits for")
 
