@@ -122,7 +122,6 @@ def measure(options: argparse.Namespace, size: int, system: System) -> dict | No
                 kept["bytes"] = data.bytes_apiece()
             figures["bytes"] = kept["bytes"]
             figures |= {"cpu": {}, "ratios": {}, "latency": {}, "idle_cpu_ms_per_second": {}}
-            data.warm()
             for kind in (CONTACT, DEAL):
                 requests(options, system, data, kind, plan, figures)
             if options.print_sql:
@@ -147,7 +146,7 @@ def flooded(options: argparse.Namespace, system: System, kept: dict, size: int, 
         data.finish()
         kept["contacts"] = True
     loaded()
-    data.warm()
+    data.warm(CONTACT)
     plan = overload.QUICK if options.quick else overload.FULL
     return [overload.Overload(system, kept["tenants"], plan, service).measure() for service in (CONTACT.service, "gateway")]
 
@@ -155,6 +154,7 @@ def flooded(options: argparse.Namespace, system: System, kept: dict, size: int, 
 def requests(options: argparse.Namespace, system: System, data: Data, kind: Kind, plan: rounds.Plan, figures: dict) -> None:
     """One kind's ratios, latencies and so on, into the figures."""
     system.only("identity", "gateway", kind.service)  # those that hear of what is created would cost CPU of their own
+    data.warm(kind)
     tenant = data.tenants[0]
     with console.step(f"reading the SQL that {kind.service} sends"):
         statements = Statements(system, kind, tenant, system.token(tenant["login"]))

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from crmlib import console
 from crmlib.bench import names
+from crmlib.bench.kinds import Kind
 from crmlib.bench.system import System
 from crmlib.demo import uuid_of
 
@@ -62,12 +63,11 @@ class Data:
     def finish(self) -> None:
         self.run("drop schema bench cascade; checkpoint")
 
-    def warm(self) -> None:
-        """Into PostgreSQL's own memory, as after a day of work."""
+    def warm(self, kind: Kind) -> None:
+        """One kind's tables into PostgreSQL's own memory, as after a day of work; another kind's may have to leave for them."""
         self.run("create extension if not exists pg_prewarm schema public")
         self.run("select sum(public.pg_prewarm(c.oid)) from pg_class c where relkind in ('r', 'i') and "
-                 "(relnamespace = 'contact'::regnamespace and relname ~ '^(contact|record_key|search_entry|external_id)' or "
-                 "relnamespace = 'deal_pipeline'::regnamespace and relname ~ '^(deal|stage)')")
+                 f"relnamespace = '{kind.service}'::regnamespace and relname ~ '^(contact|record_key|search_entry|external_id|deal|stage)'")
 
     def bytes_apiece(self) -> dict[str, float]:
         """What one costs on disk: its rows in all tables that it has them in, with their indexes."""
