@@ -28,7 +28,7 @@ struct DbOptions {
   int point_depth = 16;       // batches in flight on one of them
   int list_connections = 2;
   int list_depth = 1;
-  int write_connections = 12;  // as many commits share an fsync
+  int write_connections = 8;
   int write_depth = 1;
   int queue_max = 1024;  // batches waiting per kind of work before new ones are refused
 };
