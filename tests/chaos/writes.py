@@ -236,15 +236,18 @@ class Requester:
         return answer.ok and (census is None or bool(census.effect(tenant.uuid, self.catalogue.services_of(method)[0], key_)))
 
 
-def bring_back(stack: Stack, names: list[str], seconds: float = READY_SECONDS) -> None:
-    """Starts what is dead until all of them are ready. A PostgreSQL whose last children are still ending refuses at first."""
-    deadline = time.monotonic() + seconds
+def bring_back(stack: Stack, names: list[str], seconds: float = READY_SECONDS) -> int:
+    """Starts what is dead until all of them are ready; answers how often that was. A PostgreSQL whose last children are still ending
+    refuses at first, and a service may die again before it was ready."""
+    deadline, starts = time.monotonic() + seconds, 0
     while True:
         for name in names:
             if not stack.alive(name):
                 stack.start(name, wait=False)
+                starts += 1
         try:
-            return stack.wait_ready(names)
+            stack.wait_ready(names)
+            return starts
         except Failure:
             if time.monotonic() > deadline:
                 raise
