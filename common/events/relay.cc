@@ -1,5 +1,6 @@
 #include "common/events/relay.h"
 
+#include <absl/container/flat_hash_map.h>
 #include <absl/container/flat_hash_set.h>
 
 #include <algorithm>
@@ -29,37 +30,74 @@ constexpr milliseconds kLease{10'000};
 constexpr milliseconds kNumberTimeout{10'000};
 constexpr int kFindMax = 256;               // tenants per look
 constexpr size_t kPokedMax = 1024;          // beyond, a look finds them
-constexpr size_t kLanesKnownMax = 100'000;  // lanes that certainly exist
+constexpr size_t kLanesKnownMax = 100'000;  // tenants remembered, beyond all are forgotten
+
+// Where a tenant's next look for unnumbered rows begins. Numbered rows leave dead entries in the index of unnumbered ones until the
+// next vacuum, and stepping over all of them at each run cost more than the numbering (DECISIONS.md). What was numbered is no bound
+// by itself: a transaction that took a smaller id may still be under way. But each takes its own number before an id (writes begin
+// with pg_current_xact_id, common/pg), so when all transactions have ended that began before a run of ours did, which began after
+// we saw an id, then whatever is below the id has been seen by the latest run, or never will be.
+class Floor {
+ public:
+  int64_t value() const { return value_; }
+
+  // After a run: its transaction's number, the oldest number that was still under way before it looked, the largest id that it
+  // numbered (0: none), and whether there may have been more.
+  void Ran(int64_t own, int64_t oldest, int64_t last, bool more) {
+    if (mark_ > 0 && after_ > 0 && oldest >= after_) {
+      value_ = more ? std::min(mark_, last) : mark_;
+      mark_ = after_ = 0;
+    }
+    if (mark_ > 0 && after_ == 0) after_ = own;
+    if (mark_ == 0) mark_ = last;
+  }
+  // An unnumbered row was seen. It lies below only if somebody did not keep to the above, or ids began anew on a replica.
+  void Saw(int64_t id) {
+    if (id <= value_) *this = Floor(id - 1);
+  }
+
+  Floor() = default;
+
+ private:
+  explicit Floor(int64_t value) : value_(value) {}
+
+  int64_t value_ = 0;  // nothing unnumbered up to here
+  int64_t mark_ = 0;   // the next value, as soon as ...
+  int64_t after_ = 0;  // ... transactions up to this number have ended; 0: no run has begun since
+};
 
 // Leaps from tenant to tenant along the index of unnumbered rows, so that a tenant's backlog does not make the look
 // slow. What lies there for a second belongs to anyone: its relay is dead, and its lease has yet to end.
 const pg::Statement kFindTenants{"events.find_unnumbered",
                                  R"sql(
 WITH RECURSIVE found AS (
-  (SELECT bucket, tenant_id, create_time FROM outbox WHERE seq IS NULL ORDER BY bucket, tenant_id, id LIMIT 1)
+  (SELECT bucket, tenant_id, id, create_time FROM outbox WHERE seq IS NULL ORDER BY bucket, tenant_id, id LIMIT 1)
   UNION ALL
-  SELECT next.bucket, next.tenant_id, next.create_time
+  SELECT next.bucket, next.tenant_id, next.id, next.create_time
   FROM found CROSS JOIN LATERAL (
-    SELECT bucket, tenant_id, create_time FROM outbox
+    SELECT bucket, tenant_id, id, create_time FROM outbox
     WHERE seq IS NULL AND (bucket, tenant_id) > (found.bucket, found.tenant_id)
     ORDER BY bucket, tenant_id, id LIMIT 1
   ) AS next
 )
-SELECT tenant_id FROM found
+SELECT tenant_id, id FROM found
 WHERE bucket % 16 = ANY ($1::int[]) OR create_time < clock_timestamp() - interval '1 s' LIMIT $2::int)sql"};
 const pg::Statement kMakeLane{"events.make_lane",
                               "INSERT INTO lane (tenant_id, bucket, seq) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING"};
 // A statement of its own: the one that numbers must begin, and so take its snapshot, after the lock is held. In one
 // statement a second relay numbers by the head that it saw before it waited.
-const pg::Statement kLockLane{"events.lock_lane", "SELECT seq FROM lane WHERE tenant_id = $1 FOR UPDATE"};
+const pg::Statement kLockLane{"events.lock_lane",
+                              "SELECT pg_current_xact_id()::text::bigint, "
+                              "pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM lane WHERE tenant_id = $1 "
+                              "FOR UPDATE"};
 // The rows are named by an array, not by a join: with stale statistics a join walks all rows of the tenant for each of
 // them (measured: 500 rows in 200 ms instead of 20).
 const pg::Statement kNumber{"events.number",
                             R"sql(
 WITH waiting AS MATERIALIZED (
   SELECT coalesce(array_agg(id ORDER BY id), '{}') AS ids
-  FROM (SELECT id FROM outbox WHERE bucket = $2::smallint AND tenant_id = $1 AND seq IS NULL ORDER BY id
-        LIMIT $3::int) AS first
+  FROM (SELECT id FROM outbox WHERE bucket = $2::smallint AND tenant_id = $1 AND seq IS NULL
+        AND id > $4::bigint ORDER BY id LIMIT $3::int) AS first
 ), moved AS (
   UPDATE lane SET seq = lane.seq + cardinality((SELECT ids FROM waiting))
   WHERE tenant_id = $1 AND cardinality((SELECT ids FROM waiting)) > 0
@@ -68,7 +106,7 @@ WITH waiting AS MATERIALIZED (
 UPDATE outbox SET seq = (SELECT moved.seq - cardinality(waiting.ids) FROM moved, waiting)
                         + array_position((SELECT ids FROM waiting), outbox.id)
 WHERE tenant_id = $1 AND id = ANY ((SELECT ids FROM waiting)::bigint[])
-RETURNING outbox.seq, outbox.event, extract(epoch FROM clock_timestamp() - outbox.create_time)::float8)sql"};
+RETURNING outbox.seq, outbox.event, extract(epoch FROM clock_timestamp() - outbox.create_time)::float8, outbox.id)sql"};
 
 }  // namespace relaying
 
@@ -104,9 +142,10 @@ struct Relay::Impl : std::enable_shared_from_this<Relay::Impl> {
   std::unique_ptr<asio::steady_timer> gather;
   std::unique_ptr<redis::Connection> connection;
   std::deque<Uuid> ready;
-  absl::flat_hash_set<Uuid> queued;   // in `ready`
-  absl::flat_hash_set<Uuid> running;  // being numbered; poked meanwhile: queued as well
-  absl::flat_hash_set<Uuid> lanes_known;
+  absl::flat_hash_set<Uuid> queued;                   // in `ready`
+  absl::flat_hash_set<Uuid> running;                  // being numbered; poked meanwhile: queued as well
+  absl::flat_hash_map<Uuid, relaying::Floor> floors;  // of tenants whose lane certainly exists
+  uint64_t losses = 0;  // of connections to the database, when the floors were last trusted
   bool look_now = true;
 
   void Poke(const Uuid* tenant) {
@@ -185,17 +224,23 @@ struct Relay::Impl : std::enable_shared_from_this<Relay::Impl> {
     CRM_FAILPOINT_CO_RETURN("events.before_number");
     Call call = OwnCall(options.service, "events.Number", tenant, relaying::kNumberTimeout);
     pg::Batch batch(call);
-    bool known = lanes_known.contains(tenant);
+    if (std::exchange(losses, db.losses()) != db.losses()) floors.clear();  // it may be another database now
+    const auto floor = floors.find(tenant);
+    const bool known = floor != floors.end();
+    const int64_t above = known ? floor->second.value() : 0;
     if (!known) batch.Add(relaying::kMakeLane, pg::Params().Id(tenant).Int(tenant.bucket()));
-    batch.Add(relaying::kLockLane, pg::Params().Id(tenant));
-    int index = batch.Add(relaying::kNumber, pg::Params().Id(tenant).Int(tenant.bucket()).Int(options.batch_max));
+    const auto locked = static_cast<size_t>(batch.Add(relaying::kLockLane, pg::Params().Id(tenant)));
+    const auto index = static_cast<size_t>(
+        batch.Add(relaying::kNumber, pg::Params().Id(tenant).Int(tenant.bucket()).Int(options.batch_max).Int(above)));
     CRM_CO_TRY(std::vector<pg::Rows> results, co_await db.Write(call, std::move(batch)));
     CRM_FAILPOINT("events.after_number");
-    if (!known) {
-      if (lanes_known.size() >= relaying::kLanesKnownMax) lanes_known.clear();
-      lanes_known.insert(tenant);
+    const pg::Rows& rows = results[index];
+    int64_t last = 0;
+    for (int i = 0; i < rows.size(); ++i) last = std::max(last, rows.Int(i, 3));
+    if (!known && floors.size() >= relaying::kLanesKnownMax) floors.clear();
+    if (!results[locked].empty()) {
+      floors[tenant].Ran(results[locked].Int(0, 0), results[locked].Int(0, 1), last, rows.size() >= options.batch_max);
     }
-    const pg::Rows& rows = results[static_cast<size_t>(index)];
     Publish(tenant, rows);
     CRM_FAILPOINT("events.after_publish");
     co_return rows.size();
@@ -225,6 +270,7 @@ struct Relay::Impl : std::enable_shared_from_this<Relay::Impl> {
                co_await db.Read(call, relaying::kFindTenants, pg::Params().IntArray(shards).Int(relaying::kFindMax),
                                 pg::Work::kPoint));
     for (int i = 0; i < rows.size(); ++i) {
+      if (auto floor = floors.find(rows.Id(i, 0)); floor != floors.end()) floor->second.Saw(rows.Int(i, 1));
       if (!running.contains(rows.Id(i, 0))) Queue(rows.Id(i, 0));
     }
     StartLanes();

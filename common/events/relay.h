@@ -2,7 +2,7 @@
 //
 // For each tenant with unnumbered rows: lock the tenant's lane row in a statement of its own, number the rows
 // `WHERE seq IS NULL ORDER BY id`, commit, publish to Redis. The mark is on the row: there is no cursor to lose events
-// by. A second relay waits at the lane and then finds nothing to do. Numbering never waits for Redis: what is not
+// by (where a run begins to look is remembered, but what lies below is found by the looks at all tenants). A second relay waits at the lane and then finds nothing to do. Numbering never waits for Redis: what is not
 // published is found by the consumers' heads check.
 #pragma once
 
@@ -22,8 +22,8 @@ struct RelayOptions {
   // This process among its replicas, the same after a restart ("host:port"), so that it finds its share again at once
   // instead of waiting for its own old lease to end. Empty: made up.
   std::string holder;
-  std::chrono::milliseconds poll_min{50};  // without a poke, the outbox is looked at this often
-  std::chrono::milliseconds poll_max{200};
+  std::chrono::milliseconds poll_min{500};  // without a poke, the outbox is looked at this often
+  std::chrono::milliseconds poll_max{1000};
   // How long a poke waits for others: numbering costs a commit, so a busy tenant's events are numbered some 50 times a
   // second rather than one by one.
   std::chrono::milliseconds gather{20};

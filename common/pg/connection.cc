@@ -43,12 +43,16 @@ const char* const kConfig =
     "true)";
 const char* const kCustom = ", set_config('plan_cache_mode', 'force_custom_plan', true)";
 const char* const kNoScan = ", set_config('enable_seqscan', 'off', true)";
-const Statement kSettings[4] = {
+// A transaction that writes has its number before it takes an outbox id: the relay's floors rest on it (common/events/relay.cc).
+const char* const kNumbered = ", pg_current_xact_id()";
+const Statement kSettings[5] = {
     {"pg.settings", absl::StrCat("SELECT ", kConfig)},
     {"pg.settings_custom", absl::StrCat("SELECT ", kConfig, kCustom)},
     {"pg.settings_no_scan", absl::StrCat("SELECT ", kConfig, kNoScan)},
     {"pg.settings_custom_no_scan", absl::StrCat("SELECT ", kConfig, kCustom, kNoScan)},
+    {"pg.settings_write", absl::StrCat("SELECT ", kConfig, kNumbered)},
 };
+constexpr int kSettingsOfWrites = 4;
 
 // What a batch is counted under: its first statement that is not our own bookkeeping. Names are few and constant;
 // should one day somebody make them up at run time, the rest is counted together.
@@ -136,7 +140,8 @@ Batch::Item SettingsItem(const Flight& flight) {
   std::chrono::milliseconds limit = link::TimeLeft(flight);
   if (flight.statement_timeout.count() > 0) limit = std::min(limit, flight.statement_timeout);
   Batch::Item item;
-  item.statement = &link::kSettings[(flight.custom_plan ? 1 : 0) + (flight.no_seq_scan ? 2 : 0)];
+  const int of_reads = (flight.custom_plan ? 1 : 0) + (flight.no_seq_scan ? 2 : 0);
+  item.statement = &link::kSettings[flight.writes ? link::kSettingsOfWrites : of_reads];
   item.params.Text(flight.tenant)
       .Int(limit.count())
       .Int(std::min<std::chrono::milliseconds>(limit, link::kLockTimeoutMax).count());

@@ -52,6 +52,7 @@ struct Flight {
   std::vector<Batch::Item> items;
   std::string tenant;        // uuid text for app.tenant; empty: none, so that no tenant's row can be seen
   bool settings = true;      // false within Transact: its BEGIN has set them
+  bool writes = false;       // whatever it is to do takes the number of a transaction first; without what follows
   bool custom_plan = false;  // plan_cache_mode = force_custom_plan
   bool no_seq_scan = false;  // enable_seqscan = off
   bool exclusive = false;    // asks for a connection of its own instead of sending anything

@@ -171,6 +171,7 @@ Async<std::vector<Rows>> Db::Write(const Call& call, Batch batch) {
   std::vector<Batch::Item> items = std::move(batch.items());
   for (int attempt = 1;; ++attempt) {
     FlightPtr flight = store::NewFlight(call, std::move(items));
+    flight->writes = true;
     co_await pool.Run(flight);
     if (flight->outcome == store::Outcome::kDone) {
       impl_->Emitted(call, batch.emits());
@@ -204,6 +205,7 @@ Async<std::optional<std::string>> Db::OnceKept(const Call& call, Batch batch, st
 
   for (int attempt = 1;; ++attempt) {
     FlightPtr flight = store::NewFlight(call, std::move(items));
+    flight->writes = true;
     co_await pool.Run(flight);
     if (flight->outcome == store::Outcome::kDone) {
       impl_->Emitted(call, batch.emits());
@@ -328,6 +330,7 @@ Async<> Db::Transact(const Call& call, std::function<Async<>(Transaction&)> body
   store::Lease lease(pool, std::move(ask->lease));
 
   FlightPtr begin = store::NewFlight(call, {});
+  begin->writes = true;
   begin->items.push_back(store::ItemOf(store::kBegin));
   begin->items.push_back(SettingsItem(*begin));
   begin->settings = false;

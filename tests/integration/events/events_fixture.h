@@ -108,9 +108,7 @@ struct Machine {
 
 inline const pg::Statement kNote{"test.note", "INSERT INTO effect (tenant_id, record_id, value) VALUES ($1, $2, $3)"};
 
-// Writes one event of the maker's.
-inline Async<> EmitOne(pg::Db& db, Uuid tenant, std::string record, int64_t value) {
-  Call call = crm::testing::TestCall(tenant);
+inline pg::Batch OneEvent(const Call& call, std::string record, int64_t value) {
   pg::Batch batch(call);
   google::protobuf::Int64Value payload;
   payload.set_value(value);
@@ -118,7 +116,13 @@ inline Async<> EmitOne(pg::Db& db, Uuid tenant, std::string record, int64_t valu
   event.type = "thing.counted";
   event.record_id = std::move(record);
   batch.Emit(event, payload);
-  absl::StatusOr<std::vector<pg::Rows>> written = co_await db.Write(call, std::move(batch));
+  return batch;
+}
+
+// Writes one event of the maker's.
+inline Async<> EmitOne(pg::Db& db, Uuid tenant, std::string record, int64_t value) {
+  Call call = crm::testing::TestCall(tenant);
+  absl::StatusOr<std::vector<pg::Rows>> written = co_await db.Write(call, OneEvent(call, std::move(record), value));
   co_return written.status();
 }
 

@@ -124,6 +124,51 @@ TEST_F(RelayTest, NumbersDenselyUnderConcurrentWritersAndTwoRelays) {
   }
 }
 
+// A transaction that takes its id early and commits late, while others' events are numbered past it: the next event of its record
+// must not be numbered before it, though a run begins to look where the last ones ended.
+TEST_F(RelayTest, NumbersARecordsEventsInOrderHoweverLateTheyCommit) {
+  Relay& relay = Start(machine_->MakeRelay());
+  Uuid tenant = crm::testing::NewTenant();
+  Emit(tenant, "thing_other", 0, 1, &relay);
+  Await("a lane", [&] { return Unnumbered() == 0; });
+  for (int64_t round = 0; round < 5; ++round) {
+    bool written = false, ending = false, ended = false;
+    const Call call = crm::testing::TestCall(tenant);
+    asio::co_spawn(
+        loop_.executor(),
+        machine_->maker.Transact(call,
+                                 [&](pg::Transaction& transaction) -> Async<> {
+                                   CRM_CO_TRY(co_await transaction.Run(OneEvent(call, "thing_late", 2 * round)));
+                                   written = true;
+                                   asio::steady_timer pause(co_await asio::this_coro::executor);
+                                   while (!ending) {
+                                     pause.expires_after(milliseconds(1));
+                                     co_await pause.async_wait(asio::use_awaitable);
+                                   }
+                                   co_return absl::OkStatus();
+                                 }),
+        [&](std::exception_ptr, absl::Status status) {
+          EXPECT_TRUE(status.ok()) << status;
+          ended = true;
+        });
+    loop_.Until([&] { return written; });
+    for (int run = 0; run < 5; ++run) {
+      const int64_t head = Number(absl::StrCat("SELECT seq FROM maker.lane WHERE tenant_id = ", Id(tenant)));
+      Emit(tenant, "thing_other", 100 * round + run, 1, &relay);
+      Await("numbered",
+            [&] { return Number(absl::StrCat("SELECT seq FROM maker.lane WHERE tenant_id = ", Id(tenant))) > head; });
+    }
+    ending = true;
+    loop_.Until([&] { return ended; });
+    Emit(tenant, "thing_late", 2 * round + 1, 1, &relay);
+    Await("all numbered", [&] { return Unnumbered() == 0; });
+  }
+  ExpectDense();
+  EXPECT_EQ(Number("SELECT count(*) FROM maker.outbox a JOIN maker.outbox b USING (tenant_id, record_id) "
+                   "WHERE a.id < b.id AND a.seq > b.seq AND record_id = 'thing_late'"),
+            0);
+}
+
 TEST_F(RelayTest, NumbersWhileRedisIsAway) {
   Relay& relay = Start(machine_->MakeRelay());
   Uuid tenant = crm::testing::NewTenant();

@@ -288,6 +288,9 @@ class Postgres final : public pg::Model {
   void HealClock() { ahead_ = most_ahead_; }
   bool up() const { return std::chrono::steady_clock::now() >= away_until_; }
 
+  // The transaction that began first of all that are under way.
+  int64_t oldest() const { return open_.begin()->first; }
+
   int64_t commits() const { return commits_; }
   int64_t deadlocks() const { return deadlocks_; }
   int64_t forgotten() const { return forgotten_; }

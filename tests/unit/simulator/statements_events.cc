@@ -17,24 +17,24 @@ void RegisterRelay(Postgres& database) {
   database.Register("pg.emit", 0x2c7c13cc01db04d1, [](Running& run) {
     run.schema.outbox.Put(run.txn, {run.given.Id(1), run.NextId()}, {0, run.given.Text(4), run.given.Text(5), run.now});
   });
-  database.Register("events.find_unnumbered", 0x67f1f5d6604229f2, [](Running& run) {
+  database.Register("events.find_unnumbered", 0xbd85a69196a42895, [](Running& run) {
     const std::vector<int64_t> shards = run.given.Ints(1);
     std::set<Uuid> seen;
     run.schema.outbox.Each(run.txn, [&](const TenantSeq& key, const OutboxRow& row) {
       if (row.seq != 0 || !seen.insert(key.first).second) return;
       const bool ours = std::find(shards.begin(), shards.end(), key.first.bucket() % kShards) != shards.end();
-      if (ours || row.create_time < run.Clock() - kAnyonesAfter) run.answer.Row().Id(key.first);
+      if (ours || row.create_time < run.Clock() - kAnyonesAfter) run.answer.Row().Id(key.first).Int(key.second);
     });
   });
   database.Register("events.make_lane", 0xfc6def68581737eb, [](Running& run) {
     if (run.schema.lane.Find(run.txn, run.given.Id(1)) == nullptr) run.schema.lane.Put(run.txn, run.given.Id(1), 0);
   });
-  database.Register("events.lock_lane", 0x72053a49367b2c81, [](Running& run) {
+  database.Register("events.lock_lane", 0x447e9d3517e250d8, [](Running& run) {
     if (run.schema.lane.Find(run.txn, run.given.Id(1)) == nullptr) return;
     run.schema.lane.Lock(run.txn, run.given.Id(1));
-    run.answer.Row().Int(*run.schema.lane.Find(run.txn, run.given.Id(1)));
+    run.answer.Row().Int(run.txn->number).Int(run.database.oldest());
   });
-  database.Register("events.number", 0x973de004f06f8370, [](Running& run) {
+  database.Register("events.number", 0x8b5b15e9ce0742d, [](Running& run) {
     const int64_t* head = run.schema.lane.Find(run.txn, run.given.Id(1));
     if (head != nullptr) NumberFrom(run, *head);
   });
@@ -205,7 +205,8 @@ void NumberFrom(Running& run, int64_t head) {
   const Uuid tenant = run.given.Id(1);
   std::vector<TenantSeq> waiting;
   run.schema.outbox.Each(run.txn, [&](const TenantSeq& key, const OutboxRow& row) {
-    if (key.first == tenant && row.seq == 0 && static_cast<int64_t>(waiting.size()) < run.given.Int(3)) {
+    if (key.first == tenant && key.second > run.given.Int(4) && row.seq == 0 &&
+        static_cast<int64_t>(waiting.size()) < run.given.Int(3)) {
       waiting.push_back(key);
     }
   });
@@ -215,7 +216,11 @@ void NumberFrom(Running& run, int64_t head) {
   for (const TenantSeq& key : waiting) {
     OutboxRow row = *run.schema.outbox.Find(run.txn, key);
     row.seq = ++head;
-    run.answer.Row().Int(row.seq).Bytes(row.event).Double(absl::ToDoubleSeconds(run.Clock() - row.create_time));
+    run.answer.Row()
+        .Int(row.seq)
+        .Bytes(row.event)
+        .Double(absl::ToDoubleSeconds(run.Clock() - row.create_time))
+        .Int(key.second);
     run.schema.outbox.Put(run.txn, key, std::move(row));
   }
 }
