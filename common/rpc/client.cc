@@ -6,6 +6,7 @@
 #include <absl/strings/str_cat.h>
 #include <google/protobuf/descriptor.h>
 
+#include <atomic>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/post.hpp>
@@ -21,6 +22,8 @@
 #include "common/obs/metrics.h"
 #include "common/obs/trace.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/shedding.h"
+#include "common/rpc/throttle.h"
 #include "common/rpc/wire.h"
 
 namespace crm::rpc {
@@ -150,22 +153,27 @@ struct Client::Impl : std::enable_shared_from_this<Client::Impl> {
   Async<std::string> Unary(RawCall call);
   Async<> Stream(RawCall call, std::function<Async<>(std::string)> on_message);
 
-  // The connections of the loop that this is called on.
-  std::shared_ptr<wire::Channel> ChannelOf(const asio::any_io_executor& executor);
+  // What belongs to one loop.
+  struct OfLoop {
+    asio::execution_context* context;
+    asio::any_io_executor executor;
+    std::shared_ptr<wire::Channel> channel;
+    std::shared_ptr<Throttle> throttle;
+  };
+  // That of the loop that this is called on.
+  OfLoop Here(const asio::any_io_executor& executor);
 
   ClientOptions options;
   std::string peer;
   std::shared_ptr<wire::TlsFiles> files;
   std::mutex mutex;
-  struct OfLoop {
-    asio::execution_context* context;
-    asio::any_io_executor executor;
-    std::shared_ptr<wire::Channel> channel;
-  };
-  std::vector<OfLoop> channels;
+  std::vector<OfLoop> loops;
   double budget = cin::kBudgetMax;
   obs::Counter retries =
       obs::MakeCounter("crm_rpc_client_retries_total", "Calls that were sent again after UNAVAILABLE");
+  obs::Counter throttles = obs::MakeCounter("crm_rpc_client_throttled_total",
+                                            "Calls that were not sent because their callee refuses most like them");
+  std::atomic<int64_t> throttled{0};
 
   void Succeeded() {
     std::lock_guard lock(mutex);
@@ -190,23 +198,26 @@ Client::Client(ClientOptions options) : impl_(std::make_shared<Impl>()) {
 
 Client::~Client() {
   std::lock_guard lock(impl_->mutex);
-  for (auto& of : impl_->channels) {
+  for (auto& of : impl_->loops) {
     asio::post(of.executor, [channel = std::move(of.channel)] { channel->Close(); });
   }
-  impl_->channels.clear();
+  impl_->loops.clear();
 }
 
-std::shared_ptr<wire::Channel> Client::Impl::ChannelOf(const asio::any_io_executor& executor) {
+Client::Impl::OfLoop Client::Impl::Here(const asio::any_io_executor& executor) {
   asio::execution_context* context = &asio::query(executor, asio::execution::context);
   std::lock_guard lock(mutex);
-  for (const auto& of : channels) {
-    if (of.context == context) return of.channel;
+  for (const auto& of : loops) {
+    if (of.context == context) return of;
   }
-  channels.push_back(
+  loops.push_back(
       {context, executor,
-       std::make_shared<wire::Channel>(executor, wire::ChannelOptions{options.address, options.peer}, files)});
-  return channels.back().channel;
+       std::make_shared<wire::Channel>(executor, wire::ChannelOptions{options.address, options.peer}, files),
+       std::make_shared<Throttle>()});
+  return loops.back();
 }
+
+int64_t Client::throttled() const { return impl_->throttled.load(); }
 
 std::vector<std::pair<std::string, std::string>> Client::MetadataOf(const Call& call) {
   std::vector<std::pair<std::string, std::string>> metadata;
@@ -258,10 +269,18 @@ Async<std::string> Client::Impl::Unary(RawCall call) {
       call.deadline == cin::Clock::time_point::max() ? cin::Clock::now() + kUnaryTimeMax : call.deadline;
   auto pause = cin::kBackoff;
   const auto executor = co_await asio::this_coro::executor;
-  const auto channel = impl->ChannelOf(executor);
+  const OfLoop here = impl->Here(executor);
+  const auto& channel = here.channel;
+  const bool throttles = !call.tenant.IsNil();
   int unbegun = 0;
   for (int attempt = 1;; ++attempt) {
-    if (cin::Clock::now() >= deadline) co_return cin::TooLate();
+    const auto now = cin::Clock::now();
+    if (now >= deadline) co_return cin::TooLate();
+    if (throttles && here.throttle->Refuses(call.tenant, now)) {
+      impl->throttled.fetch_add(1, std::memory_order_relaxed);
+      impl->throttles.Add();
+      co_return server_internal::RefusalStatus();
+    }
     auto state = std::make_shared<cin::Waited>();
     state->path = cin::PathOf(call.method);
     state->metadata = &call.metadata;
@@ -278,11 +297,16 @@ Async<std::string> Client::Impl::Unary(RawCall call) {
       continue;
     }
     if (status.code == 0) {
+      if (throttles) here.throttle->Sent(call.tenant, /*refused=*/false, cin::Clock::now());
       if (!state->has_message()) co_return absl::InternalError("the answer has no message");
       impl->Succeeded();
       co_return state->TakeMessage();
     }
     absl::Status error = cin::Translated(status, impl->peer, state->cancelled);
+    if (throttles) {
+      const bool refused = ReasonOf(error) == type::v1::ERROR_REASON_OVERLOADED;
+      here.throttle->Sent(call.tenant, refused, cin::Clock::now());
+    }
     if (!absl::IsUnavailable(error) || ReasonOf(error) == type::v1::ERROR_REASON_OVERLOADED) co_return error;
     if (!(call.retriable || state->unbegun) || attempt >= kAttemptsMax || !impl->MayRetry()) co_return error;
     thread_local std::minstd_rand random(std::random_device{}());
@@ -315,7 +339,7 @@ Async<> Client::Impl::Stream(RawCall call, std::function<Async<>(std::string)> o
   auto impl = shared_from_this();
   CRM_CO_TRY(cin::CheckMetadata(call));
   const auto executor = co_await asio::this_coro::executor;
-  const auto channel = impl->ChannelOf(executor);
+  const auto channel = impl->Here(executor).channel;
   const auto made = [&call] {
     auto stream = std::make_shared<cin::Waited>();
     stream->each = true;

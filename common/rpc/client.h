@@ -12,6 +12,7 @@
 #include <google/protobuf/message.h>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -20,6 +21,7 @@
 
 #include "common/base/async.h"
 #include "common/base/call.h"
+#include "common/base/id.h"
 #include "common/base/status.h"
 
 namespace crm::rpc {
@@ -41,6 +43,9 @@ struct RawCall {
   std::vector<std::pair<std::string, std::string>> metadata;  // names in lower case
   // max: a unary call gets kUnaryTimeMax, a stream none.
   std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
+  // Whose it is, if calls of theirs need not be sent while the callee refuses most of them as too many (throttle.h): those
+  // of users, by what first takes them in. Nil: always sent.
+  Uuid tenant;
   // May be sent again after UNAVAILABLE: a read, or a write with an idempotency key.
   bool retriable = false;
 };
@@ -82,6 +87,9 @@ class Client {
   // awaited before the next message is read, so a slow reader slows the server down.
   Async<std::string> UnaryRaw(RawCall call);
   Async<> StreamRaw(RawCall call, std::function<Async<>(std::string)> on_message);
+
+  // Calls that were refused here.
+  int64_t throttled() const;
 
   // The metadata that a Call travels with; what UnaryBytes sends.
   static std::vector<std::pair<std::string, std::string>> MetadataOf(const Call& call);

@@ -54,15 +54,30 @@ std::string TokenTenants::Of(absl::string_view authorization) {
   return kept_.emplace(std::string(token), identity->principal.tenant_id()).first->second;
 }
 
-const wire::PreparedStatus& Refusal() {
+namespace {
+
+struct PreparedRefusal {
+  absl::Status status;
+  wire::PreparedStatus wire;
+};
+
+const PreparedRefusal& NextRefusal() {
   static const auto* all = [] {
-    auto* made = new std::vector<wire::PreparedStatus>;
-    for (int ms : kRetryMs) made->emplace_back(wire::ToWire(Overloaded(std::chrono::milliseconds(ms))));
+    auto* made = new std::vector<PreparedRefusal>;
+    for (int ms : kRetryMs) {
+      const absl::Status status = Overloaded(std::chrono::milliseconds(ms));
+      made->push_back({status, wire::PreparedStatus(wire::ToWire(status))});
+    }
     return made;
   }();
   thread_local size_t next = 0;
   return (*all)[next++ % all->size()];
 }
+
+}  // namespace
+
+const absl::Status& RefusalStatus() { return NextRefusal().status; }
+const wire::PreparedStatus& Refusal() { return NextRefusal().wire; }
 
 void ShedLog::Flush(Admission::Time now, const std::string& crowd) {
   if (now - said_ < kShedLogEvery && said_ != Admission::Time::min()) return;

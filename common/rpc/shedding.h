@@ -1,5 +1,5 @@
-// What the server says and keeps of calls that it refuses because there are too many: cheaply, as a flood is when it
-// matters. Not for others than server.cc.
+// What a server says and keeps of calls that it refuses because there are too many: cheaply, as a flood is when it
+// matters. For our server, our client and the gateway.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -42,8 +42,9 @@ class TokenTenants {
   absl::flat_hash_map<std::string, std::string> kept_;
 };
 
-// OVERLOADED, prepared. Of the delays that it names each is as frequent, so that those who were refused together do not come
+// OVERLOADED with a retry delay, prepared, and as it goes over the wire. Of the delays that it names each is as frequent, so that those who were refused together do not come
 // back together.
+const absl::Status& RefusalStatus();
 const wire::PreparedStatus& Refusal();
 
 // Says in the log how many were refused, once a second. Not thread-safe.
