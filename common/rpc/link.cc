@@ -16,6 +16,8 @@ namespace crm::rpc::wire {
 constexpr auto kHandshakeMax = std::chrono::seconds(5);
 // Both sides ask an idle peer whether it is still there.
 constexpr auto kPingAfter = std::chrono::seconds(60);
+// Between two gulps: far less than anything waits while there are too many, and enough for some dozens.
+constexpr auto kGulpEvery = std::chrono::milliseconds(5);
 // How long the peer may take to close its side.
 constexpr auto kCloseMax = std::chrono::milliseconds(300);
 // What is gathered before it is sent; a few records of TLS.
@@ -52,6 +54,7 @@ Link::Link(tcp::socket socket, std::shared_ptr<SSL_CTX> context, bool server, st
     : executor_(socket.get_executor()),
       socket_(std::move(socket)),
       timer_(executor_),
+      gulp_timer_(executor_),
       context_(std::move(context)),
       ping_patience_(ping_patience) {
   if (context_ != nullptr) tls_.emplace(context_.get(), server);
@@ -139,7 +142,15 @@ void Link::OnRead(const boost::system::error_code& error, size_t size) {
       Close();
     }
   }
-  Read();
+  ReadOn(size < in_.size());
+}
+
+void Link::ReadOn(bool all) {
+  if (!all || !open_ || !Crowded()) return Read();
+  gulp_timer_.expires_after(kGulpEvery);
+  gulp_timer_.async_wait([self = shared_from_this()](boost::system::error_code error) {
+    if (!error && !self->ended_) self->Read();
+  });
 }
 
 // All is said. The peer may still be saying something; closing on what has not been read would reset the connection and
@@ -236,6 +247,7 @@ void Link::End(std::string why) {
   auto self = shared_from_this();
   boost::system::error_code ignored;
   timer_.cancel(ignored);
+  gulp_timer_.cancel(ignored);
   socket_.shutdown(tcp::socket::shutdown_send, ignored);
   socket_.close(ignored);
   Ended(why);

@@ -72,6 +72,8 @@ class Link : public std::enable_shared_from_this<Link> {
   virtual void AfterRead() = 0;
   // Once; `why` is for people.
   virtual void Ended(const std::string& why) = 0;
+  // Whether what comes has to wait anyway. Then it is read in gulps: one wake-up, one write for many answers.
+  virtual bool Crowded() const { return false; }
   // Does what is due by time; answers when it wants to be asked next.
   virtual Clock::time_point Tick(Clock::time_point) { return Clock::time_point::max(); }
   // Asks for a Tick at that time, if none is due earlier.
@@ -82,6 +84,7 @@ class Link : public std::enable_shared_from_this<Link> {
 
  private:
   void Read();
+  void ReadOn(bool all);  // `all`: nothing is left to be read
   void OnRead(const boost::system::error_code& error, size_t size);
   bool Handshake();
   bool Feed(const char* bytes, size_t size);
@@ -92,7 +95,7 @@ class Link : public std::enable_shared_from_this<Link> {
 
   asio::any_io_executor executor_;
   tcp::socket socket_;
-  asio::steady_timer timer_;
+  asio::steady_timer timer_, gulp_timer_;
   const std::shared_ptr<SSL_CTX> context_;
   const std::chrono::milliseconds ping_patience_;
   const Clock::time_point begun_ = Clock::now();

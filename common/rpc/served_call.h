@@ -92,6 +92,7 @@ struct ServerLinkOptions {
   std::chrono::milliseconds age_max{300'000};
   std::chrono::milliseconds grace{30'000};
   size_t request_bytes_max = 4 << 20;
+  std::function<bool()> crowded;  // whether calls wait for their turn
 };
 
 class ServerLink final : public Link {
@@ -108,6 +109,7 @@ class ServerLink final : public Link {
   bool Opened() override;
   void AfterRead() override;
   void Ended(const std::string& why) override;
+  bool Crowded() const override { return options_.crowded && options_.crowded(); }
   Clock::time_point Tick(Clock::time_point now) override;
 
  private:

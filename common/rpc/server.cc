@@ -86,6 +86,7 @@ void Server::Impl::Take(wire::tcp::socket socket, bool tls) {
   auto context = tls ? files->Context() : nullptr;
   if (tls && context == nullptr) return;
   auto executor = socket.get_executor();
+  if (tls) options.crowded = [core = core, shard = &core->ShardOf(executor)] { return shard->admission.waiting() > 0; };
   auto link = std::make_shared<wire::ServerLink>(
       std::move(socket), std::move(context), options,
       [core = core](std::shared_ptr<wire::ServedCall> call) { sin::Take(core, std::move(call)); },
