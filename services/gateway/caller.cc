@@ -4,10 +4,12 @@
 #include <absl/strings/str_cat.h>
 #include <openssl/crypto.h>
 
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/status.h"
 #include "crm/identity/v1/api_key.pb.h"
 #include "crm/identity/v1/session.pb.h"
+#include "services/gateway/limiter.h"
 
 namespace crm::gateway {
 namespace caller {
@@ -131,6 +133,31 @@ Async<Caller> Callers::Resolve(const HttpRequest& request, const Call& call) {
   }
   CRM_CO_TRY(out.identity, co_await Identify(out, call));
   co_return out;
+}
+
+std::string Callers::LineOf(const HttpRequest& request) {
+  const std::string_view header = request.Header("Authorization");
+  absl::string_view credential(header.data(), header.size());
+  if (absl::StartsWithIgnoreCase(credential, "Bearer ")) {
+    credential.remove_prefix(7);
+  } else {
+    const std::string_view cookie = request.Cookie(kSessionCookie);
+    credential = absl::string_view(cookie.data(), cookie.size());
+  }
+  if (!credential.empty()) {
+    auto identity = authenticator_.Kept(credential, Now());
+    if (!identity) {
+      std::string token;
+      {
+        const Hash hash = rpc::Sha256(credential);
+        std::lock_guard lock(mutex_);
+        if (auto it = traded_.find(hash); it != traded_.end()) token = it->second.token;
+      }
+      if (!token.empty()) identity = authenticator_.Kept(token, Now());
+    }
+    if (identity) return identity->principal.tenant_id();
+  }
+  return LimitedAddress(request.peer);
 }
 
 Async<std::shared_ptr<const rpc::Identity>> Callers::Identify(Caller& caller, const Call& call) {

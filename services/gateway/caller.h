@@ -26,9 +26,6 @@ struct Caller {
   std::string secret;                             // the key or cookie that was traded for it, if any
   bool by_cookie = false;
   std::string session_id;  // of the cookie
-  // Among its tenant's requests under way (Limiter::Enter). A stream gives it back: those have their own limits.
-  std::shared_ptr<void> place;
-
   bool anonymous() const { return token.empty(); }
 };
 
@@ -45,6 +42,10 @@ class Callers {
   // UNAUTHENTICATED if a credential is there but does not hold; an anonymous caller if there is none. Unsafe methods
   // with the cookie need X-CSRF-Token: else PERMISSION_DENIED with CSRF_TOKEN_INVALID.
   Async<Caller> Resolve(const HttpRequest& request, const Call& call);
+
+  // Whose requests wait in one line with this one, without asking anybody and without proof: the tenant of a credential
+  // that is known here, else the client's address.
+  std::string LineOf(const HttpRequest& request);
 
   // The same caller with a token that still holds, for streams: trades anew if needed.
   Async<Caller> Renew(const Caller& caller, const Call& call);

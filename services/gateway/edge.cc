@@ -29,7 +29,7 @@ absl::Status Start(app::Runtime& runtime) {
     }
   }
   parts->gateway = std::make_unique<Gateway>(config.gateway(), *parts->api, std::move(peers), runtime.authenticator(),
-                                             &runtime.redis(), runtime.loops());
+                                             &runtime.redis(), runtime.loops(), config.in_flight_max());
   HttpServerOptions options;
   options.listen = config.listen();
   if (config.gateway().body_bytes_max() > 0) options.body_bytes_max = config.gateway().body_bytes_max();

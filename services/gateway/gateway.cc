@@ -61,14 +61,6 @@ absl::Status SignInFirst() {
                "this address needs a token: sign in at POST /v1/sessions and send it as `Authorization: Bearer`");
 }
 
-absl::Status Overloaded() {
-  absl::Status status =
-      Error(absl::StatusCode::kUnavailable, type::v1::ERROR_REASON_OVERLOADED,
-            "the gateway has more requests than it can answer in time: send this one again a little later");
-  SetRetryDelay(status, std::chrono::seconds(1));
-  return status;
-}
-
 // The last value of a top-level text field on the wire; empty if it is absent.
 std::string TextField(absl::string_view wire, int number) {
   using pb::internal::WireFormatLite;
@@ -158,12 +150,13 @@ HttpResponse RefusalFor(const HttpRequest& request, const absl::Status& status, 
 }  // namespace edge
 
 Gateway::Gateway(const app::v1::Config::Gateway& config, const Api& api, Peers peers, rpc::Authenticator& authenticator,
-                 redis::Client* redis, std::vector<asio::any_io_executor> loops)
+                 redis::Client* redis, std::vector<asio::any_io_executor> loops, int in_flight_max)
     : config_(config),
       api_(api),
       peers_(std::move(peers)),
       callers_(peers_, authenticator),
       limiter_(edge::LimitsOf(config), redis, loops),
+      gate_(in_flight_max, loops),
       live_(api_, peers_, callers_, redis, loops.at(0)),
       schema_(SchemaJson(api)),
       open_api_(OpenApiJson(api)),
@@ -175,17 +168,8 @@ asio::awaitable<HttpResponse> Gateway::Handle(HttpRequest& request) {
   call.request_id = request.request_id;
   call.start = Now();
   request.peer = ClientAddress(request);
-  struct InFlight {
-    std::atomic<int>& count;
-    int now = ++count;
-    ~InFlight() { --count; }
-  } in_flight{in_flight_};
-  HttpResponse response;
-  if (in_flight.now > kInFlightMax) {
-    response = edge::RefusalFor(request, edge::Overloaded(), 0);
-  } else {
-    response = co_await Dispatch(request, call);
-  }
+  HttpResponse response = co_await Dispatch(request, call);
+  if (response.overloaded) response.pause = Gate::PauseUntil(call.deadline);
   Finish(request, call, response);
   co_return response;
 }
@@ -220,6 +204,18 @@ std::string Gateway::ClientAddress(const HttpRequest& request) const {
   return request.peer;
 }
 
+Async<Gate::Place> Gateway::Enter(const HttpRequest& request, const RpcRoute* route, const Call& call) {
+  Gate::Ask ask;
+  if (route) {
+    ask.service = route->service;
+    ask.kind = route->full_name;
+  }
+  ask.deadline = call.deadline;
+  ask.bytes = request.body.size();
+  auto line = [&] { return callers_.LineOf(request); };
+  co_return co_await gate_.Enter(ask, line);
+}
+
 asio::awaitable<HttpResponse> Gateway::Dispatch(HttpRequest& request, Call& call) {
   if (request.method == "OPTIONS") co_return ServeOptions(request);
   if (request.Header("Content-Encoding") == "gzip") {
@@ -228,7 +224,12 @@ asio::awaitable<HttpResponse> Gateway::Dispatch(HttpRequest& request, Call& call
     request.body = *std::move(body);
     request.headers.erase(http::field::content_encoding);
   }
-  if (IsWirePath(request.path)) co_return co_await ServeWire(request, call);
+  Gate::Place place;
+  if (IsWirePath(request.path)) {
+    HttpResponse response = co_await ServeWire(request, call, place);
+    if (response.status < 400) place.Done();
+    co_return response;
+  }
   auto target = api_.Find(request.method, request.path);
   if (!target.ok()) {
     if (target.status().code() == absl::StatusCode::kUnimplemented) {
@@ -262,11 +263,22 @@ asio::awaitable<HttpResponse> Gateway::Dispatch(HttpRequest& request, Call& call
   std::string route = target->rpc ? target->rpc->full_name : kOwnNames[static_cast<int>(*target->own)];
   call.method = route;
   absl::StatusOr<HttpResponse> answer = absl::UnknownError("");
-  if (target->rpc) {
+  const bool open =
+      target->own && (*target->own == Own::kHealth || *target->own == Own::kOpenApi || *target->own == Own::kKeys);
+  absl::Status entered;
+  if (!open) {
+    auto found = co_await Enter(request, target->rpc, call);
+    entered = found.status();
+    if (found.ok()) place = *std::move(found);
+  }
+  if (!entered.ok()) {
+    answer = entered;
+  } else if (target->rpc) {
     answer = co_await ServeRpc(request, *target->rpc, target->match, call, nullptr);
   } else {
     answer = co_await ServeOwn(*target->own, request, target->match, call);
   }
+  if (answer.ok() && answer->status < 400) place.Done();
   HttpResponse response = answer.ok() ? *std::move(answer) : ErrorResponse(answer.status(), request.request_id);
   response.route = std::move(route);
   co_return response;
@@ -278,7 +290,6 @@ Async<Caller> Gateway::Admit(const HttpRequest& request, Call& call, Limiter::He
   call.principal = caller.identity->principal;
   call.token = caller.token;
   CRM_CO_TRY(co_await limiter_.TakeTenant(call.principal.tenant_id(), headers));
-  CRM_CO_TRY(caller.place, limiter_.Enter(call.principal.tenant_id()));
   co_return caller;
 }
 
@@ -294,6 +305,7 @@ rpc::RawCall Gateway::CallOf(const RpcRoute& route, std::string bytes, Call& cal
   raw.method = route.full_name;
   raw.deadline = call.deadline;
   raw.request = std::move(bytes);
+  raw.tenant = call.principal.tenant;
   raw.retriable = route.read_only || !call.idempotency_key.empty();
   if (!raw.retriable && route.request_id) {
     // A write without a key gets one, so that a lost connection can be answered by sending it again.
@@ -332,16 +344,14 @@ Async<> Gateway::Await(const HttpRequest& request, const RpcRoute& route, const 
 
 void Gateway::Stream(rpc::Client& peer, rpc::RawCall raw, StreamForm form, const Caller& caller, const Call& call,
                      HttpResponse& response) {
-  Caller reader = caller;
-  reader.place.reset();
-  auto recheck = reader.anonymous() ? nullptr : std::make_shared<Recheck>(callers_, std::move(reader), call);
+  auto recheck = caller.anonymous() ? nullptr : std::make_shared<Recheck>(callers_, caller, call);
   response.stream = [&peer, raw = std::move(raw), form = std::move(form), recheck](StreamSink& sink) {
     return RunPipe(peer, raw, form, recheck, sink);
   };
 }
 
 // Connect and gRPC-Web: other words for the same as ServeRpc.
-asio::awaitable<HttpResponse> Gateway::ServeWire(const HttpRequest& request, Call& call) {
+asio::awaitable<HttpResponse> Gateway::ServeWire(const HttpRequest& request, Call& call, Gate::Place& place) {
   const RpcRoute* route = api_.FindRpc(request.path);
   unsigned http_status = 0;
   Limiter::Headers headers;
@@ -366,6 +376,9 @@ asio::awaitable<HttpResponse> Gateway::ServeWire(const HttpRequest& request, Cal
   auto timeout = ReadWireTimeout(wire, request);
   if (!timeout.ok()) co_return refused(timeout.status());
   if (*timeout) call.deadline = request.start + std::min<std::chrono::milliseconds>(**timeout, kTimeoutMax);
+  auto entered = co_await Enter(request, route, call);
+  if (!entered.ok()) co_return refused(entered.status());
+  place = *std::move(entered);
 
   auto admitted = co_await AdmitTo(*route, request, call, headers);
   if (!admitted.ok()) co_return refused(admitted.status());
@@ -738,6 +751,7 @@ void Gateway::Finish(const HttpRequest& request, const Call& call, HttpResponse&
   const std::string& route = response.route.empty() ? std::string("none") : response.route;
   const unsigned status = response.counted_as ? response.counted_as : response.status;
   Count(route, status, time);
+  if (response.overloaded) return;  // the gate, or the service, says how many
   Call named = call;
   named.method = route;
   obs::Log(obs::Level::kInfo, named, "http",

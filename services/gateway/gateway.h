@@ -4,7 +4,6 @@
 
 #include <absl/container/flat_hash_map.h>
 
-#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -17,6 +16,7 @@
 #include "crm/app/v1/config.pb.h"
 #include "services/gateway/api.h"
 #include "services/gateway/caller.h"
+#include "services/gateway/gate.h"
 #include "services/gateway/http.h"
 #include "services/gateway/limiter.h"
 #include "services/gateway/live.h"
@@ -27,14 +27,12 @@ namespace crm::gateway {
 
 class Gateway {
  public:
-  // Requests under way; beyond it the answer is 503 at once, so that those under way are finished.
-  static constexpr int kInFlightMax = 4096;
   // Reads in one POST /v1/batch.
   static constexpr size_t kBatchMax = 20;
 
   // All references outlive it; `redis` may be null.
   Gateway(const app::v1::Config::Gateway& config, const Api& api, Peers peers, rpc::Authenticator& authenticator,
-          redis::Client* redis, std::vector<asio::any_io_executor> loops);
+          redis::Client* redis, std::vector<asio::any_io_executor> loops, int in_flight_max = Gate::kInFlightMax);
 
   // Answers one request, whatever it is; on any loop.
   asio::awaitable<HttpResponse> Handle(HttpRequest& request);
@@ -46,13 +44,15 @@ class Gateway {
 
  private:
   asio::awaitable<HttpResponse> Dispatch(HttpRequest& request, Call& call);
+  // A place among what is under way, for a request whose head has been read.
+  Async<Gate::Place> Enter(const HttpRequest& request, const RpcRoute* route, const Call& call);
   Async<HttpResponse> ServeRpc(const HttpRequest& request, const RpcRoute& route, const RouteMatch& match, Call call,
                                const Caller* known);
   Async<HttpResponse> ServeOwn(Own own, const HttpRequest& request, const RouteMatch& match, const Call& call);
   // What everyone may read: descriptions and public keys.
   HttpResponse ServePublic(Own own, const HttpRequest& request);
   Async<HttpResponse> ServeBatch(const HttpRequest& request, const Call& call, const Caller& caller);
-  asio::awaitable<HttpResponse> ServeWire(const HttpRequest& request, Call& call);
+  asio::awaitable<HttpResponse> ServeWire(const HttpRequest& request, Call& call, Gate::Place& place);
   HttpResponse ServeOptions(const HttpRequest& request);
   absl::StatusOr<HttpResponse> Answer(const RpcRoute& route, const HttpRequest& request, std::string bytes,
                                       const std::string& extra);
@@ -87,10 +87,10 @@ class Gateway {
   const Peers peers_;
   Callers callers_;
   Limiter limiter_;
+  Gate gate_;
   Live live_;
   const std::string schema_, open_api_, open_api_gzip_;
   rpc::TokenVerifier& verifier_;
-  std::atomic<int> in_flight_{0};
 
   struct RouteMetrics {
     obs::Histogram seconds;

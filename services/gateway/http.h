@@ -65,6 +65,9 @@ struct HttpResponse {
   // Which HTTP status they count, where the form says it otherwise (gRPC-Web is always 200); 0: `status`.
   unsigned counted_as = 0;
   std::string tenant_id;
+  // A refusal because of too much: it has no log line of its own, and is said after this pause, unless its client goes.
+  bool overloaded = false;
+  std::chrono::milliseconds pause{0};
 
   void Set(std::string name, std::string value) { headers.emplace_back(std::move(name), std::move(value)); }
 };

@@ -103,6 +103,7 @@ HttpResponse ErrorResponse(const absl::Status& status, std::string_view request_
   HttpResponse response;
   response.status = http_status ? http_status : HttpStatus(status);
   response.body = ErrorJson(status, request_id, response.status);
+  response.overloaded = ReasonOf(status) == type::v1::ERROR_REASON_OVERLOADED;
   if (auto delay = RetryDelayOf(status)) {
     // Whole seconds, rounded up (RFC 9110, 10.2.3).
     response.Set("Retry-After", absl::StrCat((delay->count() + 999) / 1000));

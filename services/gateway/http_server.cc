@@ -252,12 +252,34 @@ class Connection final : public StreamSink, public std::enable_shared_from_this<
     stream_.expires_never();
 
     HttpResponse response = co_await Answer(request);
+    if (response.pause.count() > 0 && !co_await Pause(response.pause)) co_return false;
     if (response.stream && !head) {
       co_await RunStream(request, response);
       co_return false;
     }
     if (server_->draining) keep = false;
     co_return co_await Send(request, std::move(response), keep, head) && keep;
+  }
+
+  // Says nothing and reads nothing for so long. False: the client has gone.
+  asio::awaitable<bool> Pause(std::chrono::milliseconds time) {
+    const auto until = std::chrono::steady_clock::now() + time;
+    auto pausing = std::make_shared<bool>(true);
+    asio::steady_timer timer(stream_.get_executor(), until);
+    timer.async_wait([this, pausing](beast::error_code) {
+      if (*pausing) stream_.socket().cancel();
+    });
+    co_await stream_.socket().async_wait(tcp::socket::wait_read, kToken);
+    *pausing = false;
+    if (std::chrono::steady_clock::now() >= until) co_return true;
+    // It has gone, unless it sends its next request already.
+    char next = 0;
+    beast::error_code error;
+    const size_t size = stream_.socket().receive(asio::buffer(&next, 1), tcp::socket::message_peek, error);
+    if (error || size == 0) co_return false;
+    asio::steady_timer rest(stream_.get_executor(), until);
+    co_await rest.async_wait(kToken);
+    co_return true;
   }
 
   asio::awaitable<HttpResponse> Answer(HttpRequest& request) {
@@ -414,11 +436,19 @@ class Connection final : public StreamSink, public std::enable_shared_from_this<
 
 }  // namespace http_server
 
+// How often is looked whether there is room for connections again.
+constexpr auto kFullPause = std::chrono::milliseconds(20);
+
 asio::awaitable<void> HttpServer::Shared::Accept() {
   auto self = shared_from_this();
   size_t next = 0;
   while (!draining) {
     auto& loop = loops[next++ % loops.size()];
+    // Beyond the limit clients wait in the kernel's queue: to be closed at once, they would only come again.
+    while (Count() >= options.connections_max && !draining) {
+      asio::steady_timer pause(acceptor->get_executor(), kFullPause);
+      co_await pause.async_wait(http_server::kToken);
+    }
     auto [error, socket] = co_await acceptor->async_accept(loop, http_server::kToken);
     if (error == asio::error::operation_aborted || error == asio::error::bad_descriptor || draining) co_return;
     if (error) {

@@ -36,35 +36,6 @@ Async<> Limiter::TakeTenant(std::string tenant_id, Headers& headers) {
               headers);
 }
 
-absl::StatusOr<std::shared_ptr<void>> Limiter::Enter(const std::string& tenant_id) {
-  struct Place {
-    std::shared_ptr<UnderWay> under_way;
-    std::string tenant_id;
-    ~Place() {
-      std::lock_guard lock(under_way->mutex);
-      auto it = under_way->by_tenant.find(tenant_id);
-      if (--it->second == 0) under_way->by_tenant.erase(it);
-    }
-  };
-  {
-    std::lock_guard lock(under_way_->mutex);
-    int& count = under_way_->by_tenant[tenant_id];
-    if (count < kTenantInFlightMax) {
-      ++count;
-      auto place = std::make_shared<Place>();
-      place->under_way = under_way_;
-      place->tenant_id = tenant_id;
-      return std::shared_ptr<void>(std::move(place));
-    }
-  }
-  absl::Status status = Error(absl::StatusCode::kUnavailable, type::v1::ERROR_REASON_OVERLOADED,
-                              "this account has more requests under way than can be answered in time: send this one "
-                              "again a little later",
-                              {{"limit", absl::StrCat(kTenantInFlightMax)}});
-  SetRetryDelay(status, std::chrono::seconds(1));
-  return status;
-}
-
 Async<> Limiter::TakeAddress(std::string address, Headers& headers) {
   double quota = options_.public_per_minute;
   return Take(absl::StrCat("address:", LimitedAddress(address)), "address", {quota / 60, std::max(1.0, quota / 3)},

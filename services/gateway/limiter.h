@@ -3,11 +3,7 @@
 // (draft-ietf-httpapi-ratelimit-headers-11).
 #pragma once
 
-#include <absl/container/flat_hash_map.h>
-#include <absl/status/statusor.h>
-
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,19 +31,7 @@ class Limiter {
   Async<> TakeTenant(std::string tenant_id, Headers& headers);
   Async<> TakeAddress(std::string address, Headers& headers);
 
-  // One of the tenant's requests under way, until what is answered is let go of. UNAVAILABLE with OVERLOADED if it has
-  // kTenantInFlightMax already: a service that hangs fills the gateway only with those who ask it most.
-  absl::StatusOr<std::shared_ptr<void>> Enter(const std::string& tenant_id);
-  // A quarter of what the gateway holds: at 1,000 requests a second that is a service that takes a second.
-  static constexpr int kTenantInFlightMax = 1024;
-
  private:
-  // Requests under way by tenant; alive as long as one of them is.
-  struct UnderWay {
-    std::mutex mutex;
-    absl::flat_hash_map<std::string, int> by_tenant;
-  };
-
   Async<> Take(std::string key, const char* policy, redis::BucketLimit limit, int quota, int window_seconds,
                std::string who, Headers& headers);
   redis::Bucket* BucketOf(const asio::any_io_executor& loop);
@@ -55,7 +39,6 @@ class Limiter {
   LimiterOptions options_;
   std::unique_ptr<redis::Client> nowhere_;  // stands in for a missing Redis: every command fails at once
   std::vector<std::pair<asio::any_io_executor, std::unique_ptr<redis::Bucket>>> buckets_;  // one per loop
-  const std::shared_ptr<UnderWay> under_way_ = std::make_shared<UnderWay>();
 };
 
 // What one client is limited by: an IPv4 address, or the /64 that an IPv6 client can choose freely in.

@@ -403,7 +403,6 @@ absl::StatusOr<std::set<std::string>> Live::ReadTopics(const std::vector<std::st
 }
 
 absl::StatusOr<HttpResponse> Live::Open(const HttpRequest& request, const Call& call, Caller caller) {
-  caller.place.reset();
   std::vector<std::string> names;
   std::string cursor(request.Header("Last-Event-ID"));
   CRM_TRY(auto parameters, ParseQuery(request.query));

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Overload: one tenant floods a service whose limit is small, by gRPC as another company's system would and by HTTP. It is refused, with the
+"""Overload: one tenant floods a service whose limit is small, by gRPC as another company's system would, and a gateway with a small limit by HTTP. It is refused, with the
 time to come back; what nobody waits for any more is not begun; other tenants' calls all succeed; afterwards all is as before, and nothing
 acknowledged is lost. How much work an overloaded system gets done is measured by `tools/crm bench --overload`."""
 
@@ -35,14 +35,14 @@ class OverloadTest(ChaosTest):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.start(config.merged(UNLIMITED, {"contact": {"in_flight_max": IN_FLIGHT_MAX}}))
+        cls.start(config.merged(UNLIMITED, {service: {"in_flight_max": IN_FLIGHT_MAX} for service in ("contact", "gateway")}))
         cls.flood, cls.quiet = (PatientTenant(cls.stack, cls.catalogue, mark) for mark in ("flo", "qui"))
         cls.kinds = [kind for kind in kinds(cls.catalogue, cls.requester, cls.quiet) if kind.service == "contact"]
         cls.folder = Path(tempfile.mkdtemp(prefix="crm-ledger-", dir=cls.stack.folder))
 
-    def metric(self, name: str, rpc: str = "") -> float:
+    def metric(self, name: str, rpc: str = "", service: str = "contact") -> float:
         """The sum over all labels, or of one rpc."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.stack.instance.metrics_port('contact')}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.stack.instance.metrics_port(service)}/metrics", timeout=10) as answer:
             found = re.findall(rf"^{name}(?:{{([^}}]*)}})? (\S+)$", answer.read().decode(), re.MULTILINE)
         return sum(float(value) for labels, value in found if rpc in labels)
 
@@ -58,12 +58,13 @@ class OverloadTest(ChaosTest):
                                f"--deadline-ms={DEADLINE_MS}", *more], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
         return json.loads(done.stdout)
 
-    def under_flood(self, requests: list[dict], *more: str) -> tuple[dict, "Quiet"]:
-        """The flood's report, and what a quiet tenant has met meanwhile."""
+    def under_flood(self, service: str, requests: list[dict], *more: str) -> tuple[dict, "Quiet"]:
+        """The flood's report, and what a quiet tenant has met while `service` refused."""
+        shed = self.metric("crm_rpc_shed_total", service=service)
         found: list[dict] = []
         flood = threading.Thread(target=lambda: found.append(self.load(requests, *more)))
         flood.start()
-        eventually(lambda: self.metric("crm_rpc_shed_total") > self.shed, 30, "the flood is refused")
+        eventually(lambda: self.metric("crm_rpc_shed_total", service=service) > shed, 30, "the flood is refused")
         quiet = Quiet(self)
         flood.join()
         quiet.end()
@@ -101,7 +102,7 @@ class OverloadTest(ChaosTest):
         before = int(self.stack.value(count))
         writers = [Writer(self.stack, self.quiet, self.kinds, number, self.folder, self.seed) for number in range(2)]
         try:
-            report, quiet = self.under_flood(requests, f"--rate={FLOOD_RATE}", f"--seconds={self.seconds}", "--in-flight=4096")
+            report, quiet = self.under_flood("contact", requests, f"--rate={FLOOD_RATE}", f"--seconds={self.seconds}", "--in-flight=4096")
         finally:
             Writer.end_all(writers)
         self.judge("by gRPC", report, quiet, {"OVERLOADED": report["errors"].get("OVERLOADED", {}).get("count", 0)})
@@ -121,10 +122,14 @@ class OverloadTest(ChaosTest):
 
     def test_2_by_http(self):
         requests = [{"http": "GET", "path": "/v1/contacts?page_size=50"}, {"http": "GET", "path": f"/v1/contacts/{self.flood.id('contact')}"}]
-        report, quiet = self.under_flood(requests, "--in-flight=300", f"--rate={FLOOD_RATE}", f"--seconds={self.seconds}")
+        report, quiet = self.under_flood("gateway", requests, "--in-flight=300", "--connections=300", f"--rate={FLOOD_RATE}", f"--seconds={self.seconds}")
         self.judge("by HTTP", report, quiet, {code: one["count"] for code, one in report["errors"].items() if code in ("HTTP 503", "HTTP 429")})
         refused = next(json.loads(one["first"]) for code, one in report["errors"].items() if code == "HTTP 503")
         self.assertIn("RetryInfo", json.dumps(refused), refused)
+        # Each connection is held back: far fewer refusals than what would be sent otherwise.
+        self.assertLess(report["errors"]["HTTP 503"]["count"], 300 * (self.seconds + 2))
+        self.assertEqual(self.metric("crm_gateway_in_flight", service="gateway"), 0)
+        self.assertRegex(self.stack.log("gateway"), "calls were refused: there are too many")
         self.healed("by HTTP")
 
     def test_3_what_nobody_waits_for_is_not_begun(self):

@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
+#include <list>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -50,6 +51,8 @@ class HttpServerTest : public testing::Test {
     ++handled_;
     if (request.path == "/throw") throw std::runtime_error("secret detail");
     HttpResponse response;
+    if (request.path == "/pause") response.pause = std::chrono::milliseconds(300);
+    if (request.path == "/pause-long") response.pause = std::chrono::minutes(10);
     if (request.path == "/slow") {
       asio::steady_timer timer(co_await asio::this_coro::executor, std::chrono::milliseconds(300));
       co_await timer.async_wait(asio::use_awaitable);
@@ -271,6 +274,45 @@ TEST_F(HttpServerTest, StreamsAreWrittenAsTheyComeAndEndWithTheirClient) {
   EXPECT_TRUE(Eventually([&] { return ended_ == 1; }));
   EXPECT_EQ(closed_, 1);
   EXPECT_TRUE(Eventually([&] { return server_->connections() == 0; }));
+}
+
+TEST_F(HttpServerTest, AfterAPauseTheAnswerComesAndTheConnectionGoesOn) {
+  const auto start = std::chrono::steady_clock::now();
+  // The second one is there already, and is not read meanwhile.
+  const std::string answer =
+      Talk("GET /pause HTTP/1.1\r\nHost: h\r\n\r\nGET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+           std::chrono::milliseconds(10'000), /*finish=*/false);
+  EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(300));
+  EXPECT_LT(answer.find("GET /pause"), answer.find("GET /a"));
+  EXPECT_NE(answer.find("GET /a"), std::string::npos) << answer;
+}
+
+TEST_F(HttpServerTest, WhoGoesDuringThePauseIsLetGo) {
+  {
+    asio::io_context io;
+    tcp::socket socket(io);
+    socket.connect({asio::ip::make_address("127.0.0.1"), server_->port()});
+    asio::write(socket, asio::buffer(std::string("GET /pause-long HTTP/1.1\r\nHost: h\r\n\r\n")));
+    ASSERT_TRUE(Eventually([&] { return handled_ == 1; }));
+  }
+  EXPECT_TRUE(Eventually([&] { return server_->connections() == 0; }));
+}
+
+TEST_F(HttpServerTest, ConnectionsBeyondTheLimitWaitForRoom) {
+  asio::io_context io;
+  std::list<tcp::socket> open;
+  for (int i = 0; i < 50; ++i) {
+    open.emplace_back(io).connect({asio::ip::make_address("127.0.0.1"), server_->port()});
+    // Not idle for longer than the server lets it be.
+    asio::write(open.back(), asio::buffer(std::string("GET /pause-long HTTP/1.1\r\nHost: h\r\n\r\n")));
+  }
+  ASSERT_TRUE(Eventually([&] { return handled_ == 50; }));
+  tcp::socket more(io);
+  more.connect({asio::ip::make_address("127.0.0.1"), server_->port()});
+  asio::write(more, asio::buffer(std::string("GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")));
+  EXPECT_EQ(ReadAll(more, std::chrono::milliseconds(300)), "");
+  open.pop_front();
+  EXPECT_EQ(StatusOf(ReadAll(more, std::chrono::milliseconds(10'000))), 200);
 }
 
 TEST_F(HttpServerTest, DrainFinishesWhatIsUnderWay) {
