@@ -39,26 +39,32 @@ class Whole(unittest.TestCase):
         measured = overload.Overload(self.system, self.tenants, LITTLE)
         found = measured.measure()
         self.assertGreater(found["peak_per_second"], 0)
-        for factor in overload.FACTORS:
-            one = found["factors"][factor]
+        self.assertEqual([(one["factor"], one["flood_share"]) for one in found["phases"]], list(overload.PHASES))
+        for one in found["phases"]:
+            factor = one["factor"]
             self.assertAlmostEqual(one["offered_per_second"], factor * found["peak_per_second"], delta=1 + 0.02 * factor * found["peak_per_second"])
             self.assertGreater(one["goodput"], 0)
             self.assertGreater(one["cpu"]["contact"], 0)
             self.assertGreater(one["cpu"][overload.LOADGEN], 0)
         # Far more than it can do: some is not done, and each refusal says when to come back.
-        self.assertLess(found["factors"][10]["goodput_per_second"], found["factors"][10]["offered_per_second"])
-        self.assertEqual(found["factors"][10]["refused"], found["factors"][10]["with_retry"])
+        most = found["phases"][-1]
+        self.assertLess(most["goodput_per_second"], most["offered_per_second"])
+        self.assertEqual(most["refused"], most["with_retry"])
+        self.assertLessEqual(most["throttled"], most["refused"])
         self.assertEqual(cores, {name: os.sched_getaffinity(process.pid) for name, process in self.system.processes.items()}, "the cores are not given back")
         text = "\n".join(overload.text([found]))
         self.assertIn("10x", text)
         self.assertIn("back after" if found["back_seconds"] else "not back", text)
 
     def test_goals_that_are_missed_are_said(self):
-        one = {"goodput": 0.95, "quiet_success": 1.0, "refused": 5, "with_retry": 5}
-        found = {"service": "contact", "back_seconds": 1.0, "factors": {1: one, 3: one | {"goodput": 0.89}, 10: one | {"with_retry": 4, "quiet_success": 0.98}}}
+        one = {"factor": 1, "flood_share": 0.9, "goodput": 0.95, "quiet_success": 1.0, "refused": 5, "with_retry": 5}
+        ten = one | {"factor": 10, "quiet_success": 0.98}
+        found = {"service": "contact", "back_seconds": 1.0, "phases": [one, one | {"factor": 3, "goodput": 0.89}, ten | {"flood_share": 0.97, "with_retry": 4}]}
         self.assertEqual(len(overload.misses(found)), 3)
-        self.assertEqual(overload.misses(found | {"factors": {1: one}}), [])
-        self.assertEqual(len(overload.misses(found | {"factors": {1: one}, "back_seconds": 11.0})), 1)
+        self.assertEqual(overload.misses(found | {"phases": [one]}), [])
+        self.assertEqual(len(overload.misses(found | {"phases": [one], "back_seconds": 11.0})), 1)
+        # Who asks for more than there is for them cannot have it.
+        self.assertEqual(overload.misses(found | {"phases": [ten]}), [])
 
     def test_the_peak_is_back_when_half_a_second_brings_it(self):
         report = {"by_half_second": [10, 30, 46, 50]}
