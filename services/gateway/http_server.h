@@ -3,8 +3,9 @@
 // Limits: headers 16 KiB (431), target 8 KiB (414), body as configured (413). Timeouts: 10 s for the headers from their
 // first byte, 30 s for the body, 60 s idle between requests, 60 s for a client to take an answer, 30 s for one write of
 // a stream; then the connection is closed without a word: its client is not listening. Pipelined requests are answered
-// one after the other, in order. After a request that cannot be read the connection is closed, because where the next
-// one begins is unknown.
+// one after the other, in order. An answer with a pause is said after it; meanwhile nothing is read, and a client that
+// closes its side has gone. Connections beyond their limit are not accepted until there is room. After a request that
+// cannot be read the connection is closed, because where the next one begins is unknown.
 #pragma once
 
 #include <absl/status/status.h>

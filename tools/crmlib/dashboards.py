@@ -24,6 +24,10 @@ PROCESS: list[Panel] = [
     ("Memory", "bytes", {"{{pod}}{{instance}}": f"process_resident_memory_bytes{{{S}}}"}),
     ("Log lines dropped", "short", {"{{pod}}{{instance}}": f"crm_log_lines_dropped{{{S}}}"}),
 ]
+TOO_MANY: list[Panel] = [
+    ("Waiting for their turn", "s", {f"p{int(q * 100)}": quantile(q, "crm_rpc_wait_seconds") for q in (0.5, 0.99)}),
+    ("Refused as too many", "reqps", {"{{why}}": rate("crm_rpc_shed_total", "why")}),
+]
 RPCS: list[Panel] = [
     ("Calls by rpc", "reqps", {"{{rpc}}": rate("crm_rpc_requests_total", "rpc")}),
     ("Failures by code", "reqps", {"{{code}}": rate("crm_rpc_requests_total", "code", ', code=~"INTERNAL|UNKNOWN|DATA_LOSS|UNAVAILABLE|DEADLINE_EXCEEDED"')}),
@@ -32,8 +36,7 @@ RPCS: list[Panel] = [
     ("Slowest rpcs (p99)", "s", {"{{rpc}}": f"topk(8, {quantile(0.99, 'crm_rpc_seconds', 'rpc')})"}),
     ("Under way", "short", {"calls": f"sum(crm_rpc_in_flight{{{S}}})", "at most": f"sum(crm_rpc_in_flight_max{{{S}}})", "waiting": f"sum(crm_rpc_waiting{{{S}}})",
                             "streams": f"sum(crm_rpc_streams{{{S}}})"}),
-    ("Waiting for their turn", "s", {f"p{int(q * 100)}": quantile(q, "crm_rpc_wait_seconds") for q in (0.5, 0.99)}),
-    ("Refused as too many", "reqps", {"{{why}}": rate("crm_rpc_shed_total", "why")}),
+    *TOO_MANY,
     ("Lost races", "reqps", {"lost races": rate("crm_rpc_lost_races_total", "service")}),
 ]
 DATABASE: list[Panel] = [
@@ -54,7 +57,7 @@ EVENTS_IN: list[Panel] = [
     ("Put aside", "short", {"dead letters": f"max(crm_events_dead_letters{{{S}}})", "waiting behind them": f"max(crm_events_parked{{{S}}})"}),
 ]
 OTHERS: list[Panel] = [
-    ("Calls to others sent again", "reqps", {"again": rate("crm_rpc_client_retries_total", "service")}),
+    ("Calls to others sent again, or not at all", "reqps", {"again": rate("crm_rpc_client_retries_total", "service"), "not sent": rate("crm_rpc_client_throttled_total", "service")}),
     ("Connections to Redis lost", "ops", {"lost": rate("crm_redis_connections_lost_total", "service")}),
     ("Work that blocks", "short", {"waiting or running": f"sum(crm_offload_pending{{{S}}})"}),
     ("Waiting for a thread (p99)", "s", {"p99": quantile(0.99, "crm_offload_wait_seconds")}),
@@ -64,6 +67,8 @@ HTTP: list[Panel] = [
     ("Answers by status", "reqps", {"{{status}}": rate("crm_http_requests_total", "status")}),
     ("Time of requests", "s", {f"p{int(q * 100)}": quantile(q, "crm_http_request_seconds") for q in (0.5, 0.95, 0.99)}),
     ("Slowest routes (p99)", "s", {"{{route}}": f"topk(8, {quantile(0.99, 'crm_http_request_seconds', 'route')})"}),
+    ("Under way", "short", {"requests": f"sum(crm_gateway_in_flight{{{S}}})", "waiting": f"sum(crm_gateway_waiting{{{S}}})"}),
+    *TOO_MANY,
     ("Live streams", "short", {"open": f"sum(crm_gateway_streams{{{S}}})"}),
     ("Events sent on live streams", "ops", {"sent": rate("crm_gateway_stream_events_total", "service"), "asked for anew": rate("crm_gateway_stream_fills_total", "service")}),
     ("Limited without Redis", "reqps", {"requests": rate("crm_rate_limit_local_total", "service")}),
