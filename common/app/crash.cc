@@ -10,6 +10,7 @@
 #include <cstring>
 #include <exception>
 
+#include "common/base/sanitized.h"
 #include "common/obs/log.h"
 
 namespace crm::app {
@@ -98,9 +99,9 @@ void InstallCrashHandler(const std::string& service) {
   action.sa_handler = cr::OnSignal;
   action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_ONSTACK;
   sigemptyset(&action.sa_mask);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they report crashes better
-  for (int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) sigaction(number, &action, nullptr);
-#endif
+  if (!kSanitized) {  // sanitizers report crashes better
+    for (int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) sigaction(number, &action, nullptr);
+  }
   std::set_terminate(cr::OnTerminate);
 }
 

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "common/base/sanitized.h"
 #include "services/messaging/mime.h"
 
 extern char** environ;
@@ -117,12 +118,10 @@ absl::StatusOr<v1::ParsedLetter> ParseInChild(const std::string& program, absl::
 
 int ParseMailMain(int argc, char** argv) {
   // Its own limits first: what it reads may be made to eat them up. (Sanitizers reserve terabytes of addresses.)
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  if (rlim_t bytes = 0; argc > 2 && absl::SimpleAtoi(argv[2], &bytes)) {
+  if (rlim_t bytes = 0; !kSanitized && argc > 2 && absl::SimpleAtoi(argv[2], &bytes)) {
     const rlimit limit{bytes, bytes};
     setrlimit(RLIMIT_AS, &limit);
   }
-#endif
   if (rlim_t seconds = 0; argc > 3 && absl::SimpleAtoi(argv[3], &seconds)) {
     const rlimit limit{seconds, seconds};
     setrlimit(RLIMIT_CPU, &limit);

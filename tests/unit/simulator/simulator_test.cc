@@ -4,17 +4,14 @@
 
 #include <cstdlib>
 
+#include "common/base/sanitized.h"
 #include "common/obs/log.h"
 #include "tests/unit/simulator/world.h"
 
 namespace crm::sim {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr uint64_t kSeeds = 500;  // some ten times as slow
-#else
-constexpr uint64_t kSeeds = 5000;
-#endif
+constexpr uint64_t kSeeds = kSanitized ? 500 : 5000;  // sanitizers: some ten times as slow
 
 using Make = std::unique_ptr<World> (*)(uint64_t seed, const std::string& planted);
 

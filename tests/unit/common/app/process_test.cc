@@ -15,6 +15,7 @@
 #include <sstream>
 
 #include "common/app/app.h"
+#include "common/base/sanitized.h"
 #include "common/base/time.h"
 #include "common/json/json.h"
 #include "crm/identity/v1/time.pb.h"
@@ -276,9 +277,7 @@ TEST_F(ProcessTest, StopsInOrder) {
 }
 
 TEST_F(ProcessTest, ACrashLeavesALine) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "a sanitizer takes crashes and reports them itself";
-#endif
+  if (kSanitized) GTEST_SKIP() << "a sanitizer takes crashes and reports them itself";
   StartIdentity();  // no job begins before the time is known
   Spawn(Config(), "crash");
   EXPECT_EQ(Wait(), -SIGSEGV);
