@@ -8,9 +8,11 @@ its own, configured by the same code as tools/crm up. Tests may kill, pause and 
         stack.start("contact")
         eventually(lambda: api.call("GET", f"/v1/contacts/{contact['id']}").ok)
 
-CRM_BUILD names the build (build/dev without it). CRM_LOOPS gives every service so many event loops instead of one. CRM_KEEP=1
-leaves the folder for a look. When the block ends by an exception, the last lines of every log are printed."""
+CRM_BUILD names the build (build/dev without it). CRM_LOOPS gives every service so many event loops instead of one. CRM_DRAIN=1
+ends the services as stop() does instead of killing them. CRM_KEEP=1 leaves the folder for a look. When the block ends by an exception, the
+last lines of every log are printed."""
 
+import contextlib
 import dataclasses
 import fcntl
 import os
@@ -37,6 +39,7 @@ from shifted_clock import Clock  # noqa: E402
 
 BUILD = Path(os.environ.get("CRM_BUILD") or ROOT / "build/dev")
 LOOPS = int(os.environ.get("CRM_LOOPS") or 0)
+DRAIN = bool(os.environ.get("CRM_DRAIN"))
 # Bases far enough apart that no two systems meet, and below the ports that the kernel hands out by itself.
 PORT_BASES = range(10000, 31600, 1100)
 READY_SECONDS = 60.0  # sanitized binaries start slowly on a busy machine
@@ -118,6 +121,8 @@ class Stack:
         postgres.prepare(self.instance, self.durable)
 
     def close(self) -> None:
+        if DRAIN:
+            self.drain()
         for process in self.processes.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
@@ -132,6 +137,17 @@ class Stack:
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
             shutil.rmtree(self.instance.postgres_data, ignore_errors=True)
+
+    def drain(self) -> None:
+        """Asks all services at once to end; those that have not in time are left to be killed."""
+        draining = [self.processes[name] for name in self.services if self.alive(name)]
+        for process in draining:
+            process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in draining:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
 
     def reserve_ports(self, instance: Instance) -> int:
         """A base whose ports are free; locked against the stacks of other test processes."""

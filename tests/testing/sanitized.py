@@ -14,6 +14,7 @@ TESTS = Path(__file__).resolve().parents[1]
 LINES_MAX = 400
 ENVIRONMENT = {
     "CRM_LOOPS": "3",  # of every service (tests/flow/stack.py): with one event loop there is little to race with
+    "CRM_DRAIN": "1",  # what was leaked is found when a process ends by itself
     "G_SLICE": "always-malloc",  # GLib's own allocator hides from sanitizers what belongs to whom
 }
 OPTIONS = {
