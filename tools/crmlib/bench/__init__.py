@@ -26,7 +26,7 @@ from crmlib.bench import behind, deals, overload, picture, report, rounds
 from crmlib.bench.data import TENANTS, Data
 from crmlib.bench.kinds import CONTACT, DEAL, Kind
 from crmlib.bench.statements import Pgbench, Statements, print_sql
-from crmlib.bench.system import System, remembered
+from crmlib.bench.system import POSTGRES, System, remembered
 from crmlib.instance import write
 
 IDLE_AFTER_SECONDS = 3.0  # what a service does at its start is over
@@ -98,6 +98,8 @@ def measure(options: argparse.Namespace, size: int, system: System) -> dict | No
         kept = {}
         system.drop()
     system.prepare()
+    if options.overload:
+        system.settings = POSTGRES  # minutes of writes: with vacuum, as in production
     try:
         with console.step("starting PostgreSQL, Redis and the services"):
             system.start_stores()
