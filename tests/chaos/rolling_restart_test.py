@@ -25,6 +25,7 @@ LOAD_SECONDS_MAX = 30.0
 PAUSE_SECONDS = 0.02
 STOP_TOLERATED = 20.0  # on a busy machine
 HEARD_SECONDS = 60.0
+RULE_KNOWN_SECONDS = 3.0  # a second after it was saved, the other schedulers know a rule, too (automation_book.h)
 # One of each service, without a record of its own.
 READS = ["/v1/session", "/v1/contacts?page_size=10", "/v1/deals?page_size=10", "/v1/templates", "/v1/tasks?page_size=10",
          "/v1/reports/revenue?group_by=GROUP_BY_MONTH", "/v1/contacts?page_size=5&expand=owner"]
@@ -96,6 +97,7 @@ class RollingRestartTest(ChaosTest):
         cls.tenants = [PatientTenant(cls.stack, cls.catalogue, mark) for mark in ("ann", "bob")]
         cls.kinds = [kinds(cls.catalogue, cls.requester, tenant) for tenant in cls.tenants]
         cls.witnesses = [Witness(cls.stack, tenant) for tenant in cls.tenants]
+        time.sleep(RULE_KNOWN_SECONDS)
 
     def test_nobody_notices(self):
         rounds = int(os.environ.get("CRM_ROUNDS") or (ROUNDS_LONG if self.long else ROUNDS))
