@@ -27,6 +27,20 @@ using icu::UnicodeString;
 
 constexpr char kReplacement[] = "\xEF\xBF\xBD";  // U+FFFD
 
+// Each character with its bytes; what is not UTF-8 is -1, with those of U+FFFD.
+template <typename Each>
+void EachCharacter(absl::string_view text, Each each) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
+  const auto size = static_cast<int64_t>(text.size());
+  for (int64_t i = 0; i < size;) {
+    const int64_t start = i;
+    UChar32 c;
+    U8_NEXT(bytes, i, size, c);
+    const auto from = static_cast<size_t>(start), length = static_cast<size_t>(i - start);
+    each(c, c < 0 ? absl::string_view(kReplacement) : text.substr(from, length));
+  }
+}
+
 // ICU answers errors here only when its data files are missing or memory is.
 void Require(UErrorCode code, const char* what) {
   if (U_SUCCESS(code)) return;
@@ -275,18 +289,7 @@ bool IsUtf8(absl::string_view text) {
 std::string WellFormed(absl::string_view text) {
   if (IsUtf8(text)) return std::string(text);
   std::string out;
-  const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
-  const auto size = static_cast<int64_t>(text.size());
-  for (int64_t i = 0; i < size;) {
-    const int64_t start = i;
-    UChar32 c;
-    U8_NEXT(bytes, i, size, c);
-    if (c < 0) {
-      out += texts::kReplacement;
-    } else {
-      out.append(text.data() + start, static_cast<size_t>(i - start));
-    }
-  }
+  texts::EachCharacter(text, [&out](UChar32, absl::string_view bytes) { absl::StrAppend(&out, bytes); });
   return out;
 }
 
@@ -305,24 +308,15 @@ std::string Truncated(absl::string_view text, size_t length_max) {
 std::string Squeezed(absl::string_view text) {
   std::string out;
   bool space = false;
-  const auto* bytes = reinterpret_cast<const uint8_t*>(text.data());
-  const auto size = static_cast<int64_t>(text.size());
-  for (int64_t i = 0; i < size;) {
-    const int64_t start = i;
-    UChar32 c;
-    U8_NEXT(bytes, i, size, c);
+  texts::EachCharacter(text, [&](UChar32 c, absl::string_view bytes) {
     if (c >= 0 && u_isUWhiteSpace(c)) {
       space = true;
-      continue;
+      return;
     }
     if (space && !out.empty()) out.push_back(' ');
     space = false;
-    if (c < 0) {
-      out += texts::kReplacement;
-    } else {
-      out.append(text.data() + start, static_cast<size_t>(i - start));
-    }
-  }
+    absl::StrAppend(&out, bytes);
+  });
   return out;
 }
 
