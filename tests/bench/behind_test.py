@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tools"))
 
-from crmlib import console, migrate, postgres  # noqa: E402
+from crmlib import console  # noqa: E402
 from crmlib.bench import behind, report, system  # noqa: E402
 
 BUILD = Path(os.environ.get("CRM_BUILD") or ROOT / "build/dev")
@@ -27,10 +27,7 @@ class Whole(unittest.TestCase):
         cls.addClassCleanup(cls.system.drop)
         cls.addClassCleanup(cls.system.close)
         cls.system.prepare()
-        cls.system.start_stores()
-        postgres.bootstrap(cls.system.instance)
-        migrate.all_services(cls.system.instance)
-        cls.system.start("identity", "gateway")
+        cls.system.begin("identity", "gateway")
         cls.tenants = [cls.system.sign_up(number) for number in range(TENANTS)]
 
     def test_each_part_counts_what_took_place(self):

@@ -11,7 +11,6 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tools"))
 
-from crmlib import migrate, postgres  # noqa: E402
 from crmlib.bench import data, overload, system  # noqa: E402
 
 BUILD = Path(os.environ.get("CRM_BUILD") or ROOT / "build/dev")
@@ -25,10 +24,7 @@ class Whole(unittest.TestCase):
         cls.addClassCleanup(cls.system.drop)
         cls.addClassCleanup(cls.system.close)
         cls.system.prepare()
-        cls.system.start_stores()
-        postgres.bootstrap(cls.system.instance)
-        migrate.all_services(cls.system.instance)
-        cls.system.start("identity", "contact", "gateway")
+        cls.system.begin("identity", "contact", "gateway")
         cls.tenants = [cls.system.sign_up(number) for number in range(data.TENANTS)]
         loaded = data.Data(cls.system, cls.tenants, 2000)
         loaded.load()

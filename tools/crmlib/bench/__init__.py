@@ -21,7 +21,7 @@ import sys
 import time
 from pathlib import Path
 
-from crmlib import build, console, deps, migrate, paths, postgres
+from crmlib import build, console, deps, paths
 from crmlib.bench import behind, deals, overload, picture, report, rounds
 from crmlib.bench.data import TENANTS, Data
 from crmlib.bench.kinds import CONTACT, DEAL, Kind
@@ -102,10 +102,7 @@ def measure(options: argparse.Namespace, size: int, system: System) -> dict | No
         system.settings = POSTGRES  # minutes of writes: with vacuum, as in production
     try:
         with console.step("starting PostgreSQL, Redis and the services"):
-            system.start_stores()
-            postgres.bootstrap(system.instance)
-            migrate.all_services(system.instance)
-            system.start(*system.instance.services)
+            system.begin(*system.instance.services)
         figures = {"contacts": size, "deals": size, "tenants": TENANTS, "machine": machine(), "commit": commit(), "quick": options.quick}
         kept["tenants"] = kept.get("tenants") or [system.sign_up(number) for number in range(TENANTS)]
         if options.overload:

@@ -73,6 +73,13 @@ class System:
             postgres.wait(self.instance, READY_SECONDS, alive=lambda: self.alive("postgres"))
         self.start(*[service for service in self.instance.services if not self.alive(service)])
 
+    def begin(self, *services: str) -> None:
+        """From nothing to these services running."""
+        self.start_stores()
+        postgres.bootstrap(self.instance)
+        migrate.all_services(self.instance)
+        self.start(*services)
+
     def close(self) -> None:
         self.resume()
         for name in [*[name for name in self.processes if name not in ("postgres", "redis")], "redis", "postgres"]:
