@@ -22,7 +22,6 @@ AT_ONCE = 8  # copies that are told at the same time
 HELD_SECONDS, HELD_SECONDS_LONG = 10.0, 60.0
 NUMBERED_AT_ONCE = 500  # events of a tenant that a relay numbers in one transaction (RelayOptions)
 SETTLE_SECONDS = 120.0
-ARMED_SECONDS = 0.2  # failpoints are read within 50 ms
 OTHERS_SECONDS = 5.0  # attempts at a poison event take nine; others' events must not wait for them
 # What acts by itself would add its own doings at its own time: rules, and whatever workers look through (tables whose comment says queue).
 ACTS = ("rule", "webhook")
@@ -236,7 +235,7 @@ class DisorderTest(ChaosTest):
         others = other.post("/v1/companies", {"name": "Other"})["id"]
         self.settle_tenants([self.tenant.uuid, tenant_uuid(other.tenant_id)])
         self.stack.failpoints(victim, f"events.in_effect={action}@{bad}")
-        time.sleep(ARMED_SECONDS)
+        self.stack.await_armed()
         start, deaths = time.monotonic(), 0
         for name in ("first", "second"):
             self.tenant.admin.patch(f"/v1/companies/{bad}", {"name": name})

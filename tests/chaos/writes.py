@@ -357,8 +357,10 @@ class Census:
         tenants = ", ".join(f"'{one}'" for one in tenant_uuids)
         parts = [f"select '{schema} has unnumbered events: ' || count(*) from {schema}.outbox where tenant_id in ({tenants}) and seq is null having count(*) > 0"
                  for schema in self.schemas]
-        parts += [f"select '{schema} is at ' || p.seq || ' of {producer}, which is at ' || l.seq from {schema}.position p join {producer}.lane l using (tenant_id) "
-                  f"where p.producer = '{producer}' and tenant_id in ({tenants}) and p.seq <> l.seq"
+        # Who hears somebody hears him of every tenant; of a new one it may not know yet.
+        parts += [f"select '{schema} is at ' || coalesce(p.seq, 0) || ' of {producer}, which is at ' || l.seq from {producer}.lane l "
+                  f"left join {schema}.position p on p.tenant_id = l.tenant_id and p.producer = '{producer}' where l.tenant_id in ({tenants}) "
+                  f"and coalesce(p.seq, 0) <> l.seq and exists (select 1 from {schema}.position where producer = '{producer}')"
                   for schema in self.schemas for producer in self.schemas]
         return [row[0] for row in self.sql(" union all ".join(parts))]
 

@@ -170,6 +170,7 @@ class RulesTest(unittest.TestCase):
             deal = self.deal()
             deals.append(deal)
             self.stack.failpoints("scheduler", point)
+            self.stack.await_armed()
             self.move(deal, "Offer")
             self.stack.wait_dead("scheduler", SECONDS)
             self.stack.failpoints("scheduler")
@@ -219,6 +220,7 @@ class RulesTest(unittest.TestCase):
             deal = self.deal(title=f"Cake {count}")
             if point:
                 self.stack.failpoints(service, point)
+                self.stack.await_armed()
                 self.move(deal, "Offer")
                 self.stack.wait_dead(service, SECONDS)
                 self.stack.failpoints(service)

@@ -116,6 +116,7 @@ class SchedulerTest(unittest.TestCase):
                 titles.append(f"Call {number}, {line.split('=')[0]}")
                 self.ann.post("/v1/reminders", {"text": titles[-1], "due_time": self.after(1)})
             self.stack.failpoints("scheduler", line)
+            self.stack.await_armed()
             # The answer may be lost.
             self.admin.call("POST", "/v1/clock:advance", {"seconds": 2 * HOUR})
             self.assertEqual(self.stack.wait_dead("scheduler", 60), -9, line)

@@ -44,6 +44,7 @@ DRAIN = bool(os.environ.get("CRM_DRAIN"))
 PORT_BASES = range(10000, 31600, 1100)
 READY_SECONDS = 60.0  # sanitized binaries start slowly on a busy machine
 STOP_SECONDS = 30.0
+ARMED_SECONDS = 0.3
 LOG_LINES = 25
 PASSWORD = "correct horse battery"
 
@@ -245,12 +246,18 @@ class Stack:
         return self.folder / "failpoints" / name
 
     def failpoints(self, service: str, *lines: str) -> None:
-        """Arms exactly these ("pg.before_commit=kill"; common/base/failpoint.h), none without lines. Read within 50 ms."""
+        """Arms exactly these ("pg.before_commit=kill"; common/base/failpoint.h), none without lines. Read within 50 ms,
+        on a busy machine later: await_armed."""
         file = self.failpoint_file(service)
         # A name of its own: a test arms while its reviver disarms.
         new = file.with_name(f".{service}.{threading.get_ident()}.new")
         new.write_text("".join(f"{line}\n" for line in lines))
         new.replace(file)
+
+    @staticmethod
+    def await_armed() -> None:
+        """Until a running process has read its failpoints, before what is to meet them is begun."""
+        time.sleep(ARMED_SECONDS)
 
     def empty_redis(self) -> None:
         answer = redis.ask(self.instance, "FLUSHALL")
