@@ -47,7 +47,7 @@ void ChangeConversation(pg::Batch& batch, const Tables& tables, const v1::Conver
 // The traces that a letter leaves on its conversation: counts, times, preview, participants. Pure but for the record.
 void LeaveTraces(v1::Conversation& conversation, const v1::Message& message, const std::string& own_address);
 
-// Queues a letter: to these addresses, not before that moment.
+// Queues a letter: to these addresses, not before that moment (absl::InfinitePast(): at once), by the database's clock.
 void AddSend(pg::Batch& batch, const v1::Message& message, const std::vector<std::string>& recipients,
              absl::Time not_before);
 

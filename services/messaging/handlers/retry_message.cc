@@ -19,7 +19,7 @@ Async<v1::Message> MessageService::RetryMessage(Call& call, const v1::RetryMessa
   pg::Touch(call, before, after);
   CRM_CO_TRY(auto stored, co_await db_.Once(call, [&](pg::Batch& batch) -> absl::StatusOr<v1::Message> {
     batch.Update(messages_, before, after);
-    AddSend(batch, after, AddressesOf(after), call.now());
+    AddSend(batch, after, AddressesOf(after), absl::InfinitePast());
     EmitMessage(batch, app_.tables, after);
     return after;
   }));

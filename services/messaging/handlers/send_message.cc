@@ -192,8 +192,8 @@ Async<v1::Message> MessageService::SendMessage(Call& call, const v1::SendMessage
   message.set_team_id(after.team_id());
   pg::StampNew(call, messages_, message);
   message.set_internet_message_id(MessageIdFor(message.id(), channel.address()));
-  absl::Time when = call.now();
-  if (request.has_not_before()) when = std::max(when, FromTimestamp(request.not_before()));
+  // What is due is decided by the database's clock, so this process's own has no say in it.
+  const absl::Time not_before = request.has_not_before() ? FromTimestamp(request.not_before()) : absl::InfinitePast();
 
   // A suspended address stops the letter before it is queued; the block is on record.
   const std::vector<std::string> addresses = AddressesOf(message);
@@ -204,7 +204,7 @@ Async<v1::Message> MessageService::SendMessage(Call& call, const v1::SendMessage
     message.set_error(
         Truncated(absl::StrCat(suppressed.begin()->first, " is suspended: ", suppressed.begin()->second), 500));
   } else {
-    *message.mutable_next_attempt_time() = ToTimestamp(when);
+    *message.mutable_next_attempt_time() = ToTimestamp(std::max(call.now(), not_before));
   }
   LeaveTraces(after, message, channel.address());
   if (before) pg::Touch(call, *before, after);
@@ -217,7 +217,7 @@ Async<v1::Message> MessageService::SendMessage(Call& call, const v1::SendMessage
       EmitRecord<v1::ConversationCreated>(batch, conversations_, "created", after);
     }
     batch.Insert(messages_, message);
-    if (!blocked) AddSend(batch, message, addresses, when);
+    if (!blocked) AddSend(batch, message, addresses, not_before);
     EmitMessage(batch, app_.tables, message);
     return message;
   }));
