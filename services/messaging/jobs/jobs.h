@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -9,6 +10,9 @@
 #include "services/messaging/service.h"
 
 namespace crm::messaging {
+
+// Hands a letter to its server and hears the answer. Blocks.
+using HandOver = std::function<SmtpOutcome(const SmtpRequest&)>;
 
 // Sends what is due, until it is cancelled.
 //
@@ -18,7 +22,7 @@ namespace crm::messaging {
 class Sender {
  public:
   // `holder` names this replica, the same after a restart: its own claims are taken up at once.
-  Sender(Messaging& app, std::string holder);
+  Sender(Messaging& app, std::string holder, HandOver hand_over = SmtpSend);
   ~Sender();
   Async<> Run(Call call);
   // Something has been queued: look now. Thread-safe.

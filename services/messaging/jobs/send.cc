@@ -10,6 +10,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <numeric>
+#include <optional>
 #include <random>
 
 #include "common/base/failpoint.h"
@@ -40,6 +41,8 @@ constexpr std::chrono::seconds kBeginWithin{100};
 constexpr std::chrono::milliseconds kLookEvery{500};
 // A look takes at most a tenth of the time, however many tenants have letters waiting.
 constexpr int kLookRest = 10;
+// ... but rests no longer than this: a look that took minutes is one in which the process, or the database, stood still.
+constexpr std::chrono::milliseconds kLookRestMax{5000};
 // How often what is due is counted, for those who watch: counting reads it all.
 constexpr std::chrono::milliseconds kCountEvery{5000};
 constexpr std::chrono::milliseconds kShareLease{15000};
@@ -78,9 +81,10 @@ void Fail(v1::Message& message, v1::MessageStatus status, const std::string& why
 namespace sq = sender_internal;
 
 struct Sender::Impl : std::enable_shared_from_this<Sender::Impl> {
-  Impl(Messaging& app, std::string holder)
+  Impl(Messaging& app, std::string holder, HandOver hand_over)
       : app(app),
         holder(std::move(holder)),
+        hand_over(std::move(hand_over)),
         sent(obs::MakeCounter("crm_letters_total", "Attempts at letters by how they ended", {{"outcome", "sent"}})),
         again(obs::MakeCounter("crm_letters_total", "Attempts at letters by how they ended", {{"outcome", "retried"}})),
         bounced(
@@ -110,6 +114,7 @@ struct Sender::Impl : std::enable_shared_from_this<Sender::Impl> {
 
   Messaging& app;
   const std::string holder;
+  const HandOver hand_over;
   std::shared_ptr<asio::steady_timer> sleep;  // on the job's loop
   std::atomic<bool> queued{true};             // something has been queued since the last look
   // On the job's loop.
@@ -124,7 +129,8 @@ struct Sender::Impl : std::enable_shared_from_this<Sender::Impl> {
   obs::Gauge backlog, lag;
 };
 
-Sender::Sender(Messaging& app, std::string holder) : impl_(std::make_shared<Impl>(app, std::move(holder))) {}
+Sender::Sender(Messaging& app, std::string holder, HandOver hand_over)
+    : impl_(std::make_shared<Impl>(app, std::move(holder), std::move(hand_over))) {}
 Sender::~Sender() = default;
 Async<> Sender::Run(Call call) { return impl_->Run(std::move(call)); }
 
@@ -196,7 +202,7 @@ Async<> Sender::Impl::Look(const Call& call, const std::vector<int>& shards) {
   if (count) batch.Add(sql::kSendBacklog, pg::Params().IntArray(buckets));
   CRM_CO_TRY(auto results, co_await app.worker_db.Read(call, std::move(batch)));
   const auto end = std::chrono::steady_clock::now();
-  look_after = end + sq::kLookRest * (end - begin);
+  look_after = end + std::min<std::chrono::steady_clock::duration>(sq::kLookRest * (end - begin), sq::kLookRestMax);
   look_by = end + sq::kLookEvery;
   due.clear();
   for (int i = 0; i < results[1].size(); ++i) due.push_back(results[1].Id(i, 0));
@@ -497,14 +503,20 @@ Async<> Sender::Impl::Attempt(sq::Claim& claim) {
   marked.set_attempt_count(before.attempt_count() + 1);
   marked.clear_next_attempt_time();
   pg::Touch(call, before, marked);
+  absl::Status mark;
   {
     pg::Batch batch(call);
     app.tables.messages.AddUpdate(batch, before, marked, type::v1::ACTION_UNSPECIFIED);
     batch.AddGuarded(sql::kBeginSend,
                      pg::Params().Id(claim.tenant).Id(UuidOf(claim.message_id)).Int(claim.token).Int(claim.doubts),
                      claim.message_id);
-    CRM_CO_TRY(co_await app.db.Write(call, std::move(batch)));
+    auto written = co_await app.db.Write(call, std::move(batch));
+    mark = written.status();
   }
+  // Not known whether it is there: the letter is put back, since here it is known that nobody was handed it. Left as it is, it would
+  // count as one that may have arrived.
+  const bool marked_for_sure = mark.ok();
+  if (!marked_for_sure && !absl::IsUnavailable(mark) && !absl::IsDeadlineExceeded(mark)) co_return mark;
   CRM_FAILPOINT("messaging.after_mark");
 
   const auto begun = std::chrono::steady_clock::now();
@@ -525,7 +537,7 @@ Async<> Sender::Impl::Attempt(sq::Claim& claim) {
   shared->files = std::move(files);
   shared->now = call.now();
   shared->begin_by = claim.begin_by;
-  std::function<void()> work = [shared, guard = &app.settings.guard] {
+  std::function<void()> work = [shared, guard = &app.settings.guard, hand_over = hand_over] {
     shared->outcome.recipients.resize(shared->request.recipients.size());
     auto addresses = guard->Resolve(shared->request.server.host());
     if (!addresses.ok()) {
@@ -538,23 +550,28 @@ Async<> Sender::Impl::Attempt(sq::Claim& claim) {
       shared->outcome.error = "this process stood still for too long; it is sent later";
       return;
     }
-    shared->outcome = SmtpSend(shared->request);
+    shared->outcome = hand_over(shared->request);
   };
-  const absl::Status offloaded = co_await app.offload(work);
+  absl::Status offloaded = mark;
+  if (marked_for_sure) offloaded = co_await app.offload(work);
   outcome = shared->outcome;
   if (!offloaded.ok()) {
     outcome.recipients.resize(claim.recipients.size());
     outcome.error = std::string(offloaded.message());
   }
-  seconds.Observe(std::chrono::steady_clock::now() - begun);
+  if (marked_for_sure) seconds.Observe(std::chrono::steady_clock::now() - begun);
 
   Call settle = app.own_call(claim.tenant);
   settle.cause = claim.cause;
   // The answer must be recorded: tried for a while, and again if someone else (a new owner) wrote to the message.
-  v1::Message current = marked;
+  std::optional<v1::Message> current;  // none: to be read first
+  if (marked_for_sure) current = marked;
+  absl::Status recorded = mark;
   for (int i = 0;; ++i) {
-    sq::Verdict verdict = Judge(claim, current, outcome, settle.now());
-    const absl::Status recorded = co_await Settle(settle, claim, current, std::move(verdict));
+    if (current) {
+      sq::Verdict verdict = Judge(claim, *current, outcome, settle.now());
+      recorded = co_await Settle(settle, claim, *current, std::move(verdict));
+    }
     if (recorded.ok() || i == 5) co_return recorded;
     if (!IsLostRace(recorded)) {
       asio::steady_timer pause(co_await asio::this_coro::executor, std::chrono::milliseconds(200 << i));
@@ -566,7 +583,8 @@ Async<> Sender::Impl::Attempt(sq::Claim& claim) {
       if (!absl::IsUnavailable(reloaded.status())) co_return reloaded.status();
       continue;
     }
-    if (IsLostRace(recorded) && reloaded->etag() == current.etag()) co_return recorded;  // the claim is another's now
+    // The claim is another's now.
+    if (current && IsLostRace(recorded) && reloaded->etag() == current->etag()) co_return recorded;
     current = *std::move(reloaded);
   }
 }
