@@ -54,6 +54,7 @@ Uuid Given::Id(size_t index) const {
 }
 
 absl::Time Given::Time(size_t index) const {
+  if (Text(index) == "-infinity") return absl::InfinitePast();
   absl::Time time;
   std::string error;
   if (!absl::ParseTime("%Y-%m-%d %H:%M:%E*S+00", Text(index), &time, &error)) std::abort();
@@ -124,8 +125,10 @@ pg::Rows Answer::Make() const {
     PQsetResultAttrs(raw, static_cast<int>(columns.size()), columns.data());
     for (size_t row = 0; row < rows_.size(); ++row) {
       for (size_t column = 0; column < rows_[row].size(); ++column) {
-        std::string value = rows_[row][column];
-        PQsetvalue(raw, static_cast<int>(row), static_cast<int>(column), value.data(), static_cast<int>(value.size()));
+        const std::optional<std::string>& cell = rows_[row][column];
+        std::string value = cell.value_or("");
+        PQsetvalue(raw, static_cast<int>(row), static_cast<int>(column), value.data(),
+                   cell ? static_cast<int>(value.size()) : -1);
       }
     }
   }
@@ -223,6 +226,7 @@ asio::awaitable<void> Postgres::Serve(std::shared_ptr<Service> service) {
 
 asio::awaitable<void> Postgres::Execute(Service& service, Txn& txn) {
   const absl::Time now = Clock();
+  const Uuid tenant = service.flight->tenant.empty() ? Uuid{} : *Uuid::Parse(service.flight->tenant);
   for (size_t i = 0; i < service.items.size(); ++i) {
     const pg::Batch::Item& item = service.items[i];
     if (network_.OneIn(4)) co_await network_.Sleep(Millis(network_.Below(3)));
@@ -233,13 +237,16 @@ asio::awaitable<void> Postgres::Execute(Service& service, Txn& txn) {
       int64_t blocker = 0;
       try {
         answer = Answer();
-        Running running{*this, txn.schema(), &txn, Given(item.params), answer, now};
+        Running running{*this, txn.schema(), &txn, Given(item.params), answer, now, *item.statement, tenant};
         if (statement != nullptr) statement->run(running);
       } catch (const Blocked& blocked) {
         blocker = blocked.by->number;
       } catch (const pg::ServerError& error) {
         service.error = error;
         failure = service.error.sqlstate.c_str();
+      } catch (const std::exception& error) {  // the model is at fault
+        complaints_.insert(absl::StrCat("the model of ", item.statement->name, " fails: ", error.what()));
+        failure = "XX000";
       }
       if (blocker == 0) break;
       for (auto next = open_.find(blocker); next != open_.end(); next = open_.find(next->second->waits_for)) {
@@ -264,7 +271,7 @@ asio::awaitable<void> Postgres::Execute(Service& service, Txn& txn) {
     if (txn.doomed) co_return;
     if (failure == nullptr && !item.guarded_record.empty() && answer.empty()) failure = pg::kGuardState;
     if (failure != nullptr) {
-      service.error = Refusal(failure);
+      if (service.error.sqlstate != failure) service.error = Refusal(failure);
       service.outcome = pg::Flight::Outcome::kFailed;
       service.failed = item.statement->name;
       service.status = pg::Translate(service.error, item.statement->name, item.guarded_record);
@@ -272,6 +279,18 @@ asio::awaitable<void> Postgres::Execute(Service& service, Txn& txn) {
     }
     service.rows.push_back(answer.Make());
   }
+}
+
+void Postgres::AtOnce(const std::string& schema, const pg::Batch& batch) {
+  Txn txn(schemas_[schema], ++transactions_);
+  for (const pg::Batch::Item& item : batch.items()) {
+    const Statement* statement = Find(*item.statement);
+    Answer answer;
+    Running running{*this,           txn.schema(),         &txn, Given(item.params), answer, Clock(),
+                    *item.statement, batch.call().tenant()};
+    if (statement != nullptr) statement->run(running);
+  }
+  Commit(txn);
 }
 
 const Statement* Postgres::Find(const pg::Statement& statement) {

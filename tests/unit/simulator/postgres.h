@@ -20,6 +20,7 @@
 
 #include "common/base/id.h"
 #include "common/pg/model.h"
+#include "common/pg/table.h"
 #include "tests/unit/simulator/network.h"
 
 namespace crm::sim {
@@ -158,18 +159,23 @@ struct FiredRow {
 };
 struct SendRow {
   absl::Time due;
-  int64_t token = 0, attempts = 0, doubts = 0;
+  std::vector<std::string> recipients;
+  std::string rule_id, run_id;
+  int64_t depth = 0, token = 0, attempts = 0, doubts = 0;
   bool begun = false;
-  std::string holder, recipients;
+  std::string holder;
 };
-struct MessageRow {
-  std::string bytes;  // crm.messaging.v1.Message
-  int64_t revision = 0;
+struct KeptRow {
+  std::string method, body_hash, reply;
 };
+// A record of pg::Table: its columns as PostgreSQL would answer them, none for NULL.
+using RecordRow = std::map<std::string, std::optional<std::string>>;
 
 using TenantSeq = std::pair<Uuid, int64_t>;
 using Heard = std::pair<Uuid, std::string>;  // tenant, producer
 using HeardSeq = std::pair<Heard, int64_t>;
+using SendKey = std::pair<Uuid, Uuid>;                         // tenant, message
+using RowKey = std::pair<std::string, std::pair<Uuid, Uuid>>;  // table; tenant, id
 
 struct Schema {
   Rows<TenantSeq, OutboxRow> outbox;
@@ -182,12 +188,15 @@ struct Schema {
   Rows<int64_t, EffectRow> effect;
   Rows<std::pair<Uuid, Uuid>, TimerRow> timer;
   Rows<int64_t, FiredRow> fired;
-  Rows<std::pair<Uuid, Uuid>, SendRow> send;
-  Rows<std::pair<Uuid, Uuid>, MessageRow> message;
+  Rows<SendKey, SendRow> send;
+  Rows<RowKey, RecordRow> row;
+  Rows<std::pair<Uuid, std::string>, std::string> suppressed;  // tenant, address: the unique index, with the note
+  Rows<std::pair<Uuid, Uuid>, std::string> channel_secret;     // tenant, channel
+  Rows<std::pair<Uuid, std::string>, KeptRow> idempotency;     // tenant, key
 
   std::vector<TableBase*> All() {
-    return {&outbox, &lane,   &position, &event_attempt, &dead_letter, &bucket_lease,
-            &record, &effect, &timer,    &fired,         &send,        &message};
+    return {&outbox, &lane,  &position, &event_attempt, &dead_letter, &bucket_lease,   &record,     &effect,
+            &timer,  &fired, &send,     &row,           &suppressed,  &channel_secret, &idempotency};
   }
 };
 
@@ -204,7 +213,8 @@ class Given {
   absl::Time Time(size_t index) const;
   std::vector<int64_t> Ints(size_t index) const;
   std::vector<Uuid> Ids(size_t index) const;
-  std::vector<std::string> Texts(size_t index) const;  // of letters, digits and underscores
+  std::vector<std::string> Texts(size_t index) const;  // without commas, quotes and backslashes
+  bool Null(size_t index) const { return values_.at(index - 1).null; }
 
  private:
   const std::vector<pg::Params::Value>& values_;
@@ -225,11 +235,16 @@ class Answer {
   Answer& Double(double value);
   Answer& Time(absl::Time value);
   Answer& Texts(const std::vector<std::string>& values);
+  Answer& Cell(std::optional<std::string> value) {  // as PostgreSQL sends it
+    rows_.back().push_back(std::move(value));
+    return *this;
+  }
+  const std::optional<std::string>& cell() const { return rows_.back().back(); }  // the last one
   bool empty() const { return rows_.empty(); }
   pg::Rows Make() const;
 
  private:
-  std::vector<std::vector<std::string>> rows_;
+  std::vector<std::vector<std::optional<std::string>>> rows_;
 };
 
 struct Running {
@@ -239,6 +254,8 @@ struct Running {
   Given given;
   Answer& answer;
   absl::Time now;  // when the transaction began
+  const pg::Statement& statement;
+  Uuid tenant;  // app.tenant: whose rows the views show
   absl::Time Clock() const;
   // Of a sequence: handed out at once, not undone by a rollback.
   int64_t NextId();
@@ -278,14 +295,22 @@ class Postgres final : public pg::Model {
     statements_[name] = {fingerprint, std::move(run)};
   }
 
+  // Sets something up: the batch is done and committed, whoever else is at work.
+  void AtOnce(const std::string& schema, const pg::Batch& batch);
+
   // ---- faults ----
   void Crash(Millis away);  // forgets what did not wait for the disk
   void JumpClock(Millis by) {
     ahead_ += absl::FromChrono(by);
     most_ahead_ = std::max(most_ahead_, ahead_);
+    jumped_at_ = std::chrono::steady_clock::now();
   }
   // Set right: as far on as it has ever been, so that what it had put off comes due.
-  void HealClock() { ahead_ = most_ahead_; }
+  void HealClock() {
+    if (ahead_ != most_ahead_) jumped_at_ = std::chrono::steady_clock::now();
+    ahead_ = most_ahead_;
+  }
+  Steady jumped_at() const { return jumped_at_; }  // when its clock did last
   bool up() const { return std::chrono::steady_clock::now() >= away_until_; }
 
   // The transaction that began first of all that are under way.
@@ -315,6 +340,7 @@ class Postgres final : public pg::Model {
   std::chrono::steady_clock::time_point away_until_{};
   std::chrono::steady_clock::time_point flushed_at_{};
   absl::Duration ahead_, most_ahead_;
+  Steady jumped_at_{};
   int64_t sequence_ = 0, transactions_ = 0;
   int64_t commits_ = 0, deadlocks_ = 0, forgotten_ = 0;
   uint64_t epoch_ = 0;
@@ -322,9 +348,15 @@ class Postgres final : public pg::Model {
   std::set<std::string> complaints_;
 };
 
-// The statements of common/events, and the timers'.
+// The statements of common/events, the timers', and those that letters leave by.
 void RegisterEvents(Postgres& database);
 void RegisterTimers(Postgres& database);
+void RegisterSends(Postgres& database);
+// Those that a table of records gets, insert and guarded update, made from its descriptor: their models read the statements themselves.
+void RegisterRecords(Postgres& database, const std::string& schema, const pg::RecordTable& table);
+// A record as a get would answer it; false if there is none.
+bool ReadRecord(const Schema& schema, const pg::RecordTable& table, const Uuid& tenant, const Uuid& id,
+                google::protobuf::Message& out);
 
 // What `events.number` does once it holds the lane; `head` is where it believes the lane to be.
 void NumberFrom(Running& run, int64_t head);

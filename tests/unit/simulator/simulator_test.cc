@@ -1,4 +1,4 @@
-// Thousands of worlds in one process: relays, consumers and timers as they are, over a modelled PostgreSQL and Redis, under a scheduler and a
+// Thousands of worlds in one process: relays, consumers, timers and senders of letters as they are, over a modelled PostgreSQL and Redis, under a scheduler and a
 // clock that follow from a seed. CRM_SEED=3366 repeats one and tells its story; CRM_LONG=1 makes five times as many.
 #include <gtest/gtest.h>
 
@@ -66,6 +66,9 @@ TEST_F(SimulatorTest, Events) { RunWorlds(MakeEventsWorld, "events", kSeeds); }
 
 TEST_F(SimulatorTest, Timers) { RunWorlds(MakeTimersWorld, "timers", kSeeds); }
 
+// Fewer: claims last for minutes, so these worlds live longer.
+TEST_F(SimulatorTest, Sends) { RunWorlds(MakeSendsWorld, "sends", kSeeds * 3 / 5); }
+
 TEST_F(SimulatorTest, FindsWhatIsPlanted) {
   if (std::getenv("CRM_SEED") != nullptr) GTEST_SKIP();
   for (const char* planted : {"lane not locked", "position not guarded", "attempts not counted",
@@ -75,15 +78,20 @@ TEST_F(SimulatorTest, FindsWhatIsPlanted) {
   for (const char* planted : {"fence not checked", "fence not raised", "fence begins anew", "claim deletes"}) {
     ExpectFound(MakeTimersWorld, planted, 5000);
   }
+  for (const char* planted : {"claim without lease", "claim beyond its limit", "mark not kept", "doubts forgotten",
+                              "recipients kept", "anybody's secret"}) {
+    ExpectFound(MakeSendsWorld, planted, 2000);
+  }
 }
 
 TEST_F(SimulatorTest, RepeatsAWorld) {
   if (std::getenv("CRM_SEED") != nullptr) GTEST_SKIP();
-  std::vector<uint64_t> traces;
-  for (uint64_t seed = 1; seed <= 20; ++seed)
-    traces.push_back(RunWorld([&] { return MakeEventsWorld(seed, ""); }).trace);
-  for (uint64_t seed = 20; seed >= 1; --seed) {
-    EXPECT_EQ(RunWorld([&] { return MakeEventsWorld(seed, ""); }).trace, traces[seed - 1]) << "seed " << seed;
+  for (const Make make : {MakeEventsWorld, MakeSendsWorld}) {
+    std::vector<uint64_t> traces;
+    for (uint64_t seed = 1; seed <= 20; ++seed) traces.push_back(RunWorld([&] { return make(seed, ""); }).trace);
+    for (uint64_t seed = 20; seed >= 1; --seed) {
+      EXPECT_EQ(RunWorld([&] { return make(seed, ""); }).trace, traces[seed - 1]) << "seed " << seed;
+    }
   }
 }
 

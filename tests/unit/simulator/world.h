@@ -118,5 +118,7 @@ Outcome RunWorld(const std::function<std::unique_ptr<World>()>& make);
 std::unique_ptr<World> MakeEventsWorld(uint64_t seed, const std::string& planted = "");
 // Timers: three workers.
 std::unique_ptr<World> MakeTimersWorld(uint64_t seed, const std::string& planted = "");
+// Letters: handlers accept them, two or three senders hand them over to mail servers.
+std::unique_ptr<World> MakeSendsWorld(uint64_t seed, const std::string& planted = "");
 
 }  // namespace crm::sim
