@@ -80,7 +80,7 @@ const absl::Status& RefusalStatus() { return NextRefusal().status; }
 const wire::PreparedStatus& Refusal() { return NextRefusal().wire; }
 
 void ShedLog::Flush(Admission::Time now, const std::string& crowd) {
-  if (now - said_ < kShedLogEvery && said_ != Admission::Time::min()) return;
+  if (said_ != Admission::Time::min() && now - said_ < kShedLogEvery) return;
   if (all_ == 0) return;
   said_ = now;
   obs::Log(obs::Level::kWarning, "calls were refused: there are too many",
