@@ -125,6 +125,21 @@ bool IsWritten(const std::string& e164, const std::string& text) {
   return at == e164.size();
 }
 
+// An international number without the spaces, brackets and hyphens, which the library passes over, but at a price: its regular
+// expressions take 11 us for "+7 (916) 123-45-67" and 6 for "+79161234567". Anything else as it stands.
+std::string WithoutPunctuation(const std::string& text) {
+  if (text.empty() || text[0] != '+') return text;
+  std::string plain = "+";
+  for (const char c : absl::string_view(text).substr(1)) {
+    if (absl::ascii_isdigit(static_cast<unsigned char>(c))) {
+      plain += c;
+    } else if (c != ' ' && c != '-' && c != '(' && c != ')') {
+      return text;
+    }
+  }
+  return plain;
+}
+
 // The number of `phone`, if it is recognized.
 PhoneNumber Read(absl::string_view text, absl::string_view default_region, Phone& phone) {
   PhoneNumber parsed;
@@ -135,7 +150,7 @@ PhoneNumber Read(absl::string_view text, absl::string_view default_region, Phone
   // Odd input, such as a trunk 0 after the country code, formats to an E.164 text that reads as another one: read until
   // it stays, so that what is stored finds itself.
   constexpr int kReadingsMax = 3;
-  std::string text_read = phone.number, e164, extension;
+  std::string text_read = WithoutPunctuation(phone.number), e164, extension;
   for (int i = 0;; ++i) {
     parsed.Clear();
     if (util.Parse(text_read, region, &parsed) != PhoneNumberUtil::NO_PARSING_ERROR) return parsed;

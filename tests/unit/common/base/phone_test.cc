@@ -1,7 +1,11 @@
 #include "common/base/phone.h"
 
+#include <absl/strings/match.h>
+#include <absl/strings/str_cat.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <phonenumbers/phonenumber.pb.h>
+#include <phonenumbers/phonenumberutil.h>
 
 #include "tests/unit/common/base/seed.h"
 
@@ -65,6 +69,31 @@ TEST(PhonePropertyTest, E164ReadsAsItself) {
       ASSERT_EQ(ParsePhone(phone.number, region).number, phone.number) << text;
   }
   EXPECT_GT(recognized, 100);
+}
+
+// What ReadPhone leaves out before it asks the library means nothing to the library.
+TEST(PhonePropertyTest, PunctuationMeansNothing) {
+  auto random = SeededRandom();
+  const auto& util = *i18n::phonenumbers::PhoneNumberUtil::GetInstance();
+  constexpr absl::string_view kBegins[] = {"7",  "7 8",  "49 ",  "49 (0)", "1-",   "1 1",  "39 0",
+                                           "44", "54 9", "54 0", "800 ",   "972-", "52 1", ""};
+  int parsed = 0;
+  for (int i = 0; i < 5'000; ++i) {
+    std::string written = absl::StrCat("+", kBegins[random() % std::size(kBegins)]);
+    for (auto n = random() % 14; n > 0; --n) {
+      written += static_cast<char>('0' + random() % 10);
+      if (random() % 3 == 0) written += " -()"[random() % 4];
+    }
+    std::string plain = written;
+    std::erase_if(plain, [](char c) { return absl::StrContains(" -()", c); });
+    i18n::phonenumbers::PhoneNumber of_written, of_plain;
+    const auto error = util.Parse(written, "DE", &of_written);
+    ASSERT_EQ(error, util.Parse(plain, "DE", &of_plain)) << written;
+    if (error != util.NO_PARSING_ERROR) continue;
+    ++parsed;
+    ASSERT_TRUE(of_written.SerializeAsString() == of_plain.SerializeAsString()) << written;
+  }
+  EXPECT_GT(parsed, 1'000);
 }
 
 TEST(CountryTest, KnowsHowPeopleWriteThem) {
