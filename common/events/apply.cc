@@ -285,7 +285,7 @@ Async<> SubscriptionImpl::ApplyNext(Lane& lane) {
                           .Text(letter.event.record_id())
                           .Bytes(bytes),
                       letter.event.record_id());
-      for (pg::Batch::Item& item : park.items()) items.push_back(std::move(item));
+      pg::Batch::Append(items, std::move(park.items()));
       ++parked;
     } else {
       std::string type = hearing::PayloadType(letter.event);
@@ -299,7 +299,7 @@ Async<> SubscriptionImpl::ApplyNext(Lane& lane) {
         letters.push_back(std::move(letter));
         break;
       }
-      for (pg::Batch::Item& item : *added) items.push_back(std::move(item));
+      pg::Batch::Append(items, *std::move(added));
     }
     letters.push_back(std::move(letter));
     ++seq;
@@ -319,7 +319,7 @@ Async<> SubscriptionImpl::ApplyNext(Lane& lane) {
       batch.Add(hearing::kForgetAttempts,
                 pg::Params().Id(lane.tenant).Text(options_.producer).Int(static_cast<int64_t>(seq)));
     }
-    for (pg::Batch::Item& item : items) batch.items().push_back(std::move(item));
+    pg::Batch::Append(batch.items(), std::move(items));
     CRM_FAILPOINT_CO_RETURN("events.before_effect");
     absl::StatusOr<std::vector<pg::Rows>> written = co_await db_.Write(call, std::move(batch));
     CRM_FAILPOINT("events.after_effect");

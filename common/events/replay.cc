@@ -113,7 +113,7 @@ Async<> SubscriptionImpl::ReplayOne(const Call& call, uint64_t seq, const std::s
     pg::Batch batch(call);
     batch.Add(hearing::kLockPosition, pg::Params().Id(call.tenant()).Text(options_.producer));
     batch.AddGuarded(hearing::kTakeLetter, key(), absl::StrCat(options_.producer, ":", seq));
-    for (pg::Batch::Item& item : *items) batch.items().push_back(std::move(item));
+    pg::Batch::Append(batch.items(), *std::move(items));
     failure = (co_await db_.Write(call, std::move(batch))).status();
   }
   if (failure.ok()) {

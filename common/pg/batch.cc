@@ -119,6 +119,17 @@ void AppendInt32(std::string& out, int32_t value) {
   out.append(reinterpret_cast<const char*>(&raw), sizeof raw);
 }
 
+// An element of an array as text, behind those that stand there.
+void AppendElement(std::string& out, absl::string_view value) {
+  if (out.size() > 1) out += ',';
+  out += '"';
+  for (char c : value) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  out += '"';
+}
+
 // One wrapper per guarded statement, for the life of the process: names are few and constant, so this does not grow.
 struct Guards {
   std::mutex mutex;
@@ -184,17 +195,40 @@ Params& Params::Null() {
 
 Params& Params::TextArray(const std::vector<std::string>& values) {
   std::string out = "{";
-  for (const std::string& value : values) {
-    if (out.size() > 1) out += ',';
-    out += '"';
-    for (char c : value) {
-      if (c == '"' || c == '\\') out += '\\';
-      out += c;
-    }
-    out += '"';
-  }
+  for (const std::string& value : values) wire::AppendElement(out, value);
   out += '}';
   values_.push_back({std::move(out), false, false});
+  return *this;
+}
+
+Params& Params::Column(const std::vector<Params>& rows, size_t index) {
+  bool binary = false;
+  for (const Params& row : rows) binary = binary || row.values_[index].binary;
+  std::string out;
+  if (binary) {
+    wire::AppendInt32(out, 1);
+    wire::AppendInt32(out, 1);  // there may be NULLs
+    wire::AppendInt32(out, static_cast<int32_t>(wire::kUuid));
+    wire::AppendInt32(out, static_cast<int32_t>(rows.size()));
+    wire::AppendInt32(out, 1);
+    for (const Params& row : rows) {
+      const Value& value = row.values_[index];
+      wire::AppendInt32(out, value.null ? -1 : static_cast<int32_t>(value.data.size()));
+      out += value.data;
+    }
+  } else {
+    out = "{";
+    for (const Params& row : rows) {
+      const Value& value = row.values_[index];
+      if (value.null) {
+        out += out.size() > 1 ? ",NULL" : "NULL";
+      } else {
+        wire::AppendElement(out, value.data);
+      }
+    }
+    out += '}';
+  }
+  values_.push_back({std::move(out), false, binary});
   return *this;
 }
 
@@ -366,6 +400,26 @@ void Batch::AddGuarded(const Statement& statement, Params params, absl::string_v
     return;
   }
   item.statement = it->second.get();
+}
+
+void Batch::AddRow(const Statement& statement, Params shared, Params row) {
+  std::vector<Item> one(1);
+  one[0].statement = &statement;
+  one[0].params = std::move(shared);
+  one[0].rows.push_back(std::move(row));
+  Append(items_, std::move(one));
+}
+
+void Batch::Append(std::vector<Item>& items, std::vector<Item> more) {
+  for (Item& item : more) {
+    Item* last = items.empty() ? nullptr : &items.back();
+    if (last && !last->rows.empty() && !item.rows.empty() && last->statement == item.statement &&
+        last->params == item.params) {
+      std::move(item.rows.begin(), item.rows.end(), std::back_inserter(last->rows));
+    } else {
+      items.push_back(std::move(item));
+    }
+  }
 }
 
 void Batch::Emit(const NewEvent& event, const google::protobuf::Message& payload) {

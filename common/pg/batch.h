@@ -35,6 +35,8 @@ class Params {
   Params& TextArray(const std::vector<std::string>& values);
   Params& IdArray(const std::vector<Uuid>& values);
   Params& IntArray(const std::vector<int64_t>& values);
+  // One of these values of each row as an array, NULLs and ids (uuid) included; the rows are of one length.
+  Params& Column(const std::vector<Params>& rows, size_t index);
   Params& Append(const Params& other) {
     values_.insert(values_.end(), other.values_.begin(), other.values_.end());
     return *this;
@@ -44,8 +46,10 @@ class Params {
     std::string data;
     bool null = false;
     bool binary = false;
+    bool operator==(const Value& other) const = default;
   };
   const std::vector<Value>& values() const { return values_; }
+  bool operator==(const Params& other) const = default;
   size_t size() const { return values_.size(); }
 
  private:
@@ -113,6 +117,12 @@ class Batch {
   // statement's name must stand for one text, as everywhere; it is prepared as "<name>!".
   void AddGuarded(const Statement& statement, Params params, absl::string_view record_id);
 
+  // A row for a statement that takes many at once: `shared` are its first parameters, and for each value of `row` an array follows
+  // ("... FROM unnest($2::uuid[], $3::text[]) AS r (id, title)"). Rows that follow one another for the same statement and `shared` are
+  // sent as one statement, also those of several events that are applied in one transaction: a statement's own cost is several
+  // times a row's. So rows may not need one another, and their keys differ or ON CONFLICT does nothing.
+  void AddRow(const Statement& statement, Params shared, Params row);
+
   // The usual record statements (see table.h). Update and Delete are guarded by the revision of `before` and write
   // history; they set revision, etag, update_time on the copies that they store.
   template <typename M>
@@ -137,7 +147,10 @@ class Batch {
     std::shared_ptr<const Statement> owned;
     Params params;
     std::string guarded_record;  // not empty: LostRace of this record when the guard raises
+    std::vector<Params> rows;    // of AddRow; until it is sent
   };
+  // Puts `more` behind `items`, rows to rows.
+  static void Append(std::vector<Item>& items, std::vector<Item> more);
   std::vector<Item>& items() { return items_; }
   const std::vector<Item>& items() const { return items_; }
 

@@ -35,6 +35,12 @@ const Statement kRollback{"pg.rollback", "ROLLBACK"};
 FlightPtr NewFlight(const Call& call, std::vector<Batch::Item> items) {
   auto flight = std::make_shared<Flight>();
   flight->items = std::move(items);
+  for (Batch::Item& item : flight->items) {
+    for (size_t column = 0; !item.rows.empty() && column < item.rows[0].size(); ++column) {
+      item.params.Column(item.rows, column);
+    }
+    item.rows.clear();
+  }
   if (!call.tenant().IsNil()) flight->tenant = call.tenant().ToString();
   flight->deadline = call.deadline;
 #ifdef CRM_FAILPOINTS

@@ -15,6 +15,20 @@ pg::Params& AddTime(pg::Params& params, bool present, const google::protobuf::Ti
   return present ? params.Time(FromTimestamp(time)) : params.Null();
 }
 
+// Of what begins, nothing is known but this. Most entries are such, and come by the thousand with an import.
+absl::Status PutFirstEntry(pg::Batch& batch, const v1::Activity& a, const Uuid& id) {
+  pg::Params row;
+  row.Id(id).Int(a.kind()).Text(a.object()).Text(a.record_id());
+  a.author_id().empty() ? row.Null() : row.Text(a.author_id());
+  CRM_TRY(AddId(row, a.contact_id(), "contact"));
+  CRM_TRY(AddId(row, a.company_id(), "company"));
+  row.Time(FromTimestamp(a.time())).Text(a.title());
+  CRM_TRY(AddId(row, a.rule_id(), "rule"));
+  row.Text(a.source()).Int(a.source_seq());
+  batch.AddRow(sql::kPutFirstEntries, pg::Params().Id(batch.call().tenant()), std::move(row));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status AddId(pg::Params& params, const std::string& id, const char* prefix) {
@@ -54,6 +68,7 @@ absl::Status PutEntry(pg::Batch& batch, const Entry& entry, const Card& card) {
   const std::string hangs_on = CardOf(a);
   if (hangs_on.empty()) return absl::OkStatus();  // on no card
   CRM_TRY(Uuid id, ParseId(a.id(), "activity", "id"));
+  if (BeginsItsCard(a)) return PutFirstEntry(batch, a, id);
   // Whom a deal or lead concerns may be learnt meanwhile from its own events.
   for (const std::string* linked : {&a.deal_id(), &a.lead_id()}) {
     if (linked->empty()) continue;
@@ -87,7 +102,6 @@ absl::Status PutEntry(pg::Batch& batch, const Entry& entry, const Card& card) {
   CRM_TRY(AddId(params, a.rule_id(), "rule"));
   params.Text(a.source()).Int(a.source_seq());
   batch.Add(sql::kPutActivity, std::move(params));
-  if (BeginsItsCard(a)) return absl::OkStatus();
 
   pg::NewEvent about;
   about.type = entry.first ? "activity.created" : "activity.updated";

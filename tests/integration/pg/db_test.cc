@@ -70,6 +70,37 @@ TEST_F(DbTest, DecodesEveryType) {
   EXPECT_THAT(r.TextArray(0, 18), IsEmpty());
 }
 
+TEST_F(DbTest, SendsRowsAsArrays) {
+  static const Statement kRows{
+      "shop.rows",
+      "SELECT $1::int, r.id, r.count, r.name, r.time FROM unnest($2::uuid[], $3::bigint[], $4::text[], "
+      "$5::timestamptz[]) WITH ORDINALITY AS r (id, count, name, time, at) ORDER BY at"};
+  Call call = TestCall(NewTenant());
+  const Uuid id = NewTenant();
+  const absl::Time time = absl::FromUnixMicros(-1234567890123456);
+  Batch batch(call);
+  batch.AddRow(kRows, Params().Int(7), Params().Id(id).Int(-5).Text("gruß, \"\\ {שלום}").Time(time));
+  batch.AddRow(kRows, Params().Int(7), Params().Null().Null().Text("NULL").Time(absl::InfiniteFuture()));
+  batch.AddRow(kRows, Params().Int(7), Params().Id(id).Int(6).Null().Null());
+  auto got = loop_.Run(db_->Read(call, std::move(batch)));
+  ASSERT_EQ(got.status(), absl::OkStatus());
+  ASSERT_EQ(got->size(), 1u);
+  const Rows& r = (*got)[0];
+  ASSERT_EQ(r.size(), 3);
+  EXPECT_EQ(r.Int(2, 0), 7);
+  EXPECT_EQ(r.Id(0, 1), id);
+  EXPECT_TRUE(r.IsNull(1, 1));
+  EXPECT_EQ(r.Id(2, 1), id);
+  EXPECT_EQ(r.Int(0, 2), -5);
+  EXPECT_TRUE(r.IsNull(1, 2));
+  EXPECT_EQ(r.Text(0, 3), "gruß, \"\\ {שלום}");
+  EXPECT_EQ(r.Text(1, 3), "NULL");
+  EXPECT_TRUE(r.IsNull(2, 3));
+  EXPECT_EQ(r.Time(0, 4), time);
+  EXPECT_EQ(r.Time(1, 4), absl::InfiniteFuture());
+  EXPECT_TRUE(r.IsNull(2, 4));
+}
+
 TEST_F(DbTest, DecodesNumericExactly) {
   static const Statement kNumeric{"shop.numeric", "SELECT n, n::text FROM unnest($1::numeric[]) n"};
   std::vector<std::string> texts = {"0",

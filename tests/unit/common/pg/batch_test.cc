@@ -24,6 +24,28 @@ TEST(PgBatch, WrapsGuardedStatementsUnderAStableName) {
             "WITH changed AS (UPDATE t SET x = 1 RETURNING 1 ) SELECT guard((SELECT count(*) FROM changed))");
 }
 
+TEST(PgBatch, MakesOneStatementOfRowsThatFollowOneAnother) {
+  const Statement statement{"batch_test.put",
+                            "INSERT INTO t SELECT $1, r.a, r.b FROM unnest($2::int[], $3::text[]) AS r (a, b)"};
+  const Statement other{"batch_test.other", "SELECT 1"};
+  Call call;
+  Batch first(call), second(call);
+  first.AddRow(statement, Params().Int(7), Params().Int(1).Text("one"));
+  first.AddRow(statement, Params().Int(7), Params().Int(2).Null());
+  EXPECT_EQ(first.Add(other), 1);
+  first.AddRow(statement, Params().Int(7), Params().Int(3).Text("three"));
+  second.AddRow(statement, Params().Int(7), Params().Int(4).Text("four"));
+  second.AddRow(statement, Params().Int(8), Params().Int(5).Text("five"));  // shares something else
+
+  std::vector<Batch::Item> items = std::move(first.items());
+  Batch::Append(items, std::move(second.items()));
+  ASSERT_EQ(items.size(), 4u);
+  EXPECT_EQ(items[0].rows.size(), 2u);
+  EXPECT_EQ(items[1].statement, &other);
+  EXPECT_EQ(items[2].rows.size(), 2u);
+  EXPECT_EQ(items[3].rows.size(), 1u);
+}
+
 TEST(PgBatch, TellsWhoDidWhatInAnEvent) {
   Call call;
   call.start = absl::FromUnixNanos(1700000000123456789);
