@@ -55,7 +55,12 @@ void SubscriptionImpl::Heard(std::string event) {
       dropped_.Add();
     }
   }
-  Queue(lane);
+  const bool idle = !lane.queued && !lane.running && !lane.pause;
+  if (idle && lane.loaded && !lane.fresh) {
+    Pause(lane, options_.gather);
+  } else {
+    Queue(lane);
+  }
 }
 
 void SubscriptionImpl::Forget(Lane& lane, uint64_t last) {

@@ -28,8 +28,12 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kLease{10'000};
 constexpr milliseconds kNumberTimeout{10'000};
-constexpr int kFindMax = 256;               // tenants per look
-constexpr size_t kPokedMax = 1024;          // beyond, a look finds them
+constexpr int kFindMax = 256;       // tenants per look
+constexpr size_t kPokedMax = 1024;  // beyond, a look finds them
+// A look steps over what was numbered since the last vacuum. It takes no more than this part of the time, yet comes at least so often:
+// nothing waits for it but what a relay left behind that died.
+constexpr int kLookShare = 100;
+constexpr milliseconds kLookEvery{5'000};
 constexpr size_t kLanesKnownMax = 100'000;  // tenants remembered, beyond all are forgotten
 
 // Where a tenant's next look for unnumbered rows begins. Numbered rows leave dead entries in the index of unnumbered ones until the
@@ -282,7 +286,9 @@ struct Relay::Impl : std::enable_shared_from_this<Relay::Impl> {
     while (!self->stopping) {
       co_await self->share.Renew();
       self->look_now = false;
+      const auto begun = std::chrono::steady_clock::now();
       absl::Status looked = co_await self->Look();
+      const auto took = std::chrono::steady_clock::now() - begun;
       if (!looked.ok() && !failing) {
         obs::Log(obs::Level::kWarning, "the outbox cannot be looked at", {{"error", Brief(looked)}});
       }
@@ -290,6 +296,8 @@ struct Relay::Impl : std::enable_shared_from_this<Relay::Impl> {
       if (!self->look_now) {
         relaying::milliseconds high = self->options.poll_max;
         relaying::milliseconds pause = failing ? 2 * high : Jitter(self->options.poll_min, high);
+        const auto seldom = std::chrono::duration_cast<relaying::milliseconds>(relaying::kLookShare * took);
+        pause = std::max(pause, std::min(seldom, relaying::kLookEvery));
         co_await self->bell->Wait(pause);
       }
       bool cancelled = co_await Cancelled();

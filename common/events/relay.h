@@ -2,8 +2,9 @@
 //
 // For each tenant with unnumbered rows: lock the tenant's lane row in a statement of its own, number the rows
 // `WHERE seq IS NULL ORDER BY id`, commit, publish to Redis. The mark is on the row: there is no cursor to lose events
-// by (where a run begins to look is remembered, but what lies below is found by the looks at all tenants). A second relay waits at the lane and then finds nothing to do. Numbering never waits for Redis: what is not
-// published is found by the consumers' heads check.
+// by (where a run begins to look is remembered, but what lies below is found by the looks at all tenants). A second
+// relay waits at the lane and then finds nothing to do. Numbering never waits for Redis: what is not published is found
+// by the consumers' heads check.
 #pragma once
 
 #include <chrono>

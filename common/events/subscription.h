@@ -34,10 +34,13 @@ struct ConsumerOptions {
   std::chrono::milliseconds heads_every{5000};  // how soon a lost tail shows
   std::chrono::milliseconds lease{10000};       // how long a silent replica keeps its share
   std::chrono::milliseconds gap_patience{30};   // how long a skipped number may still come by stream
-  int lanes_at_once = 8;                        // tenants applied at the same time
-  int group_max = 64;                           // effects in one transaction while catching up
-  int attempts_max = 5;                         // then the event goes to dead_letter
-  std::chrono::milliseconds retry_min{100};     // doubled per attempt
+  // How long a lane that had nothing to do waits for more of what its relay numbered at once. Redis hands over a dozen events at a
+  // time, and each transaction costs as much as several effects.
+  std::chrono::milliseconds gather{3};
+  int lanes_at_once = 8;                     // tenants applied at the same time
+  int group_max = 64;                        // effects in one transaction while catching up
+  int attempts_max = 5;                      // then the event goes to dead_letter
+  std::chrono::milliseconds retry_min{100};  // doubled per attempt
   // Commits without waiting for the disk: effect and position are lost together and applied again. For projections.
   bool asynchronous_commit = false;
 };
