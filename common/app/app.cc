@@ -345,6 +345,7 @@ void Process::StartServing() {
     // What is committed is numbered at once, not at the relay's next look.
     poke = [relay = relay_.get()](const Uuid& tenant) { relay->Poke(tenant); };
     db_->OnEmit(poke);
+    worker_db_->OnEmit(poke);
   }
   if (db_ && !services_.empty()) {
     std::vector<events::Subscription*> heard;

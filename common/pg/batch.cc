@@ -6,6 +6,7 @@
 #include <endian.h>
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <mutex>
@@ -410,6 +411,10 @@ void Batch::AddRow(const Statement& statement, Params shared, Params row) {
   Append(items_, std::move(one));
 }
 
+bool Batch::emits() const {
+  return std::any_of(items_.begin(), items_.end(), [](const Item& item) { return item.statement == &wire::kEmit; });
+}
+
 void Batch::Append(std::vector<Item>& items, std::vector<Item> more) {
   for (Item& item : more) {
     Item* last = items.empty() ? nullptr : &items.back();
@@ -452,7 +457,6 @@ void Batch::Emit(const NewEvent& event, const google::protobuf::Message& payload
   for (const std::string& object : event.read_objects) out.add_read_objects(object);
   out.mutable_payload()->PackFrom(payload);
 
-  emits_ = true;
   Add(wire::kEmit, Params()
                        .Id(who.tenant)
                        .Int(who.tenant.bucket())

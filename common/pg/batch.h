@@ -137,8 +137,8 @@ class Batch {
   // the first one counts.
   void Fail(absl::Status status) { status_.Update(std::move(status)); }
   const absl::Status& status() const { return status_; }
-  // True if it writes events.
-  bool emits() const { return emits_; }
+  // True if it writes events; of its items, wherever they came from.
+  bool emits() const;
 
   const Call& call() const { return call_; }
 
@@ -160,7 +160,6 @@ class Batch {
  private:
   const Call& call_;
   std::vector<Item> items_;
-  bool emits_ = false;
   absl::Status status_;
 };
 

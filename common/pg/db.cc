@@ -174,13 +174,14 @@ Async<Rows> Db::Read(const Call& call, const Statement& statement, Params params
 Async<std::vector<Rows>> Db::Write(const Call& call, Batch batch) {
   CRM_CO_TRY(batch.status());
   Pool& pool = impl_->PoolOf(co_await asio::this_coro::executor, Work::kWrite);
+  const bool emits = batch.emits();
   std::vector<Batch::Item> items = std::move(batch.items());
   for (int attempt = 1;; ++attempt) {
     FlightPtr flight = store::NewFlight(call, std::move(items));
     flight->writes = true;
     co_await pool.Run(flight);
     if (flight->outcome == store::Outcome::kDone) {
-      impl_->Emitted(call, batch.emits());
+      impl_->Emitted(call, emits);
       CRM_FAILPOINT_CO_RETURN_OF("pg.before_reply", call.method);
       co_return std::move(flight->rows);
     }
@@ -203,6 +204,7 @@ Async<std::optional<std::string>> Db::OnceKept(const Call& call, Batch batch, st
   }
   Pool& pool = impl_->PoolOf(co_await asio::this_coro::executor, Work::kWrite);
   const std::string key = call.idempotency_key.empty() ? NewUuid(Now()).ToString() : call.idempotency_key;
+  const bool emits = batch.emits();
   std::vector<Batch::Item> items;
   items.reserve(batch.items().size() + 1);
   Batch::Item& keep = items.emplace_back(store::ItemOf(store::kKeep));
@@ -214,7 +216,7 @@ Async<std::optional<std::string>> Db::OnceKept(const Call& call, Batch batch, st
     flight->writes = true;
     co_await pool.Run(flight);
     if (flight->outcome == store::Outcome::kDone) {
-      impl_->Emitted(call, batch.emits());
+      impl_->Emitted(call, emits);
       CRM_FAILPOINT_CO_RETURN_OF("pg.before_reply", call.method);
       co_return std::nullopt;
     }
@@ -299,6 +301,7 @@ class LeasedTransaction final : public Transaction {
       status_.Update(batch.status());
       co_return batch.status();
     }
+    emits_ = emits_ || batch.emits();
     FlightPtr flight = NewFlight(call_, std::move(batch.items()));
     flight->settings = false;
     co_await lease_.Run(flight);
@@ -308,6 +311,8 @@ class LeasedTransaction final : public Transaction {
 
   // The first error of any statement: nothing after it counts.
   const absl::Status& status() const { return status_; }
+  // True if it has written events.
+  bool emits() const { return emits_; }
   // True when it is not known what the server is doing with the transaction.
   bool lost() const { return lost_; }
 
@@ -322,6 +327,7 @@ class LeasedTransaction final : public Transaction {
   const Call& call_;
   Lease& lease_;
   absl::Status status_;
+  bool emits_ = false;
   bool lost_ = false;
 };
 
@@ -364,6 +370,7 @@ Async<> Db::Transact(const Call& call, std::function<Async<>(Transaction&)> body
     co_return Error(absl::StatusCode::kInternal, Reason::ERROR_REASON_INTERNAL,
                     "the transaction was undone; quote the request id when you report it");
   }
+  impl_->Emitted(call, transaction.emits());
   CRM_FAILPOINT_CO_RETURN_OF("pg.before_reply", call.method);
   co_return absl::OkStatus();
 }

@@ -240,6 +240,35 @@ TEST_F(DbTest, TheGuardUndoesTheEvent) {
   EXPECT_EQ(payload.value(), "in time");
 }
 
+TEST_F(DbTest, EveryWayOfWritingEventsIsTold) {
+  Call call = TestCall(NewTenant());
+  int told = 0;
+  db_->OnEmit([&](const Uuid&) { ++told; });
+  const auto event = [&] {
+    Batch batch(call);
+    NewEvent about;
+    about.type = "item.renamed";
+    about.record_id = "item_1";
+    batch.Emit(about, Text());
+    return batch;
+  };
+  ASSERT_TRUE(loop_.Run(db_->Write(call, event())).ok());
+  EXPECT_EQ(told, 1);
+
+  // As consumers do: the effects of several events in one transaction.
+  Batch effects = event(), together(call);
+  Batch::Append(together.items(), std::move(effects.items()));
+  ASSERT_TRUE(loop_.Run(db_->Write(call, std::move(together))).ok());
+  EXPECT_EQ(told, 2);
+
+  ASSERT_TRUE(loop_.Run(db_->Transact(call, [&](Transaction& transaction) { return transaction.Run(event()); })).ok());
+  EXPECT_EQ(told, 3);
+  ASSERT_TRUE(loop_.Run(db_->Write(call, AddItem(call, NewTenant(), "no event"))).ok());
+  EXPECT_EQ(told, 3);
+  db_->OnEmit({});
+  EXPECT_EQ(Count("outbox"), 3);
+}
+
 TEST_F(DbTest, OfTwoWritersOneWins) {
   Call call = TestCall(NewTenant());
   Uuid id = NewTenant();
