@@ -1,6 +1,5 @@
 """The console in headless Chromium, story by story (tests/flow/console/tests.mjs), over all processes and the demo's data."""
 
-import datetime
 import email
 import email.policy
 import json
@@ -20,7 +19,7 @@ from stack import BUILD, ROOT, Stack
 
 from crmlib import showcase
 from crmlib.dataset import made_up
-from crmlib.firstjob import PASSWORD, FirstJob
+from crmlib.firstjob import PASSWORD, FirstJob, today
 
 CHROMIUM = os.environ.get("CRM_CHROMIUM") or shutil.which("chromium")
 CONSOLE = ROOT / "services/gateway/console"
@@ -66,7 +65,7 @@ class ConsoleTest(unittest.TestCase):
         cls.stack = Stack()
         cls.stack.__enter__()
         cls.addClassCleanup(lambda: cls.stack.__exit__(None, None, None))
-        data = made_up(datetime.date.today(), customers=12, suppliers=3, products=12, orders=40)
+        data = made_up(today(), customers=12, suppliers=3, products=12, orders=40)
         cls.job = FirstJob(cls.stack.instance.url, data, "console", say=lambda text: None)
         cls.job.run()
         cls.mail = MailServer()

@@ -1,7 +1,6 @@
 """tools/crm demo [DIR]: the whole story, step by step, as a new tenant, on CSV files or on data of its own; and the demo data that
 tools/crm up makes once."""
 
-import datetime
 import json
 import tempfile
 import time
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from crmlib import console, postgres, session, showcase
 from crmlib.dataset import made_up, read
-from crmlib.firstjob import PASSWORD, FirstJob, cents
+from crmlib.firstjob import PASSWORD, FirstJob, cents, today
 from crmlib.instance import Instance, write
 from crmlib.story import Story, mail_server
 
@@ -19,7 +18,7 @@ def run(args: list[str]) -> int:
     if len(args) > 1 or (args and args[0].startswith("-")):
         raise console.Failure("the demo takes one folder, or none", "tools/crm demo [DIR]")
     instance = Instance.current()
-    data = read(Path(args[0])) if args else made_up(datetime.date.today())
+    data = read(Path(args[0])) if args else made_up(today())
     start = time.monotonic()
     console.say(f"The story of a customer, after {len(data.customers)} customers, {len(data.suppliers)} suppliers, {len(data.employees)} employees, "
                 f"{len(data.products)} products, {len(data.orders)} orders ({data.name}):")
@@ -61,7 +60,7 @@ def seed(instance: Instance) -> None:
     """The tenant that tools/crm up signs its reader in to."""
     if "analytics" not in instance.services:
         return
-    job = FirstJob(instance.url, made_up(datetime.date.today()), f"demo-{time.time_ns() // 1_000_000:x}", say=lambda text: None)
+    job = FirstJob(instance.url, made_up(today()), f"demo-{time.time_ns() // 1_000_000:x}", say=lambda text: None)
     job.run()
     showcase.run(job, instance.lmtp_port if "messaging" in instance.services else None)
     # The console offers these on its sign-in page, and the reference at /docs: in development only, where this file is.

@@ -22,6 +22,11 @@ LIVE_SECONDS = 2.0
 PASSING = {429, 500, 502, 503, 504}  # worth repeating with the same key
 
 
+def today() -> datetime.date:
+    """The day where the company is. Elsewhere it may be tomorrow already, and what is won tomorrow is in no report."""
+    return datetime.datetime.now(zoneinfo.ZoneInfo(ZONE)).date()
+
+
 class Patient:
     """A caller that repeats what was not answered, under the same key, until `seconds` have passed; signs in again when its token
     has ended. Twice the longest lease (what a killed worker had claimed is nobody else's for 30 s), and room."""
@@ -86,7 +91,7 @@ class Patient:
             if wanted(value):
                 return value
             if time.monotonic() > deadline:
-                raise console.Failure(f"{what}: not within {self.seconds:.0f} s", "see tools/crm logs; the event's way is outbox, relay, stream, consumer")
+                raise console.Failure(f"{what}: not within {self.seconds:.0f} s, it is {value}", "see tools/crm logs; the event's way is outbox, relay, stream, consumer")
             time.sleep(0.05)
 
 
