@@ -60,7 +60,7 @@ def targets(folder, only: str) -> list[str]:
 
 
 def ctest(folder, options: argparse.Namespace) -> int:
-    environment = os.environ | {"CRM_LONG": "1" if options.long else ""}
+    environment = os.environ | ({"CRM_LONG": "1"} if options.long else {})
     arguments = ["ctest", "--test-dir", str(folder), "-j", str(build.jobs()), "--output-on-failure", "--no-tests=error",
                  "--timeout", str(TIMEOUT_LONG if options.long else TIMEOUT)]
     if options.only:
