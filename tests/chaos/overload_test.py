@@ -20,7 +20,7 @@ from crmlib import config
 from crmlib.api import Api
 
 FLOOD_SECONDS, FLOOD_SECONDS_LONG = 6, 60
-FLOOD_RATE = 3000       # far more than a debug build does with so few at once
+FLOOD_RATE, FLOOD_FACTOR = 3000, 4  # a second at least, and at least so many times what it does with all places taken
 IN_FLIGHT_MAX = 4
 DEADLINE_MS = 1500
 VAIN_MOST = 0.2         # of what comes too late, begun all the same
@@ -57,6 +57,11 @@ class OverloadTest(ChaosTest):
         done = subprocess.run([str(instance.build / "bin/crm-loadgen"), f"--requests={folder / 'requests'}", f"--token-file={folder / 'token'}", *target,
                                f"--deadline-ms={DEADLINE_MS}", *more], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
         return json.loads(done.stdout)
+
+    def flooding(self, requests: list[dict]) -> str:
+        """As the load generator's option: far more than this build does on this machine."""
+        usual = self.load(requests, f"--in-flight={IN_FLIGHT_MAX}", "--seconds=1")
+        return f"--rate={max(FLOOD_RATE, int(FLOOD_FACTOR * (usual['requests'] - usual['failed']) / usual['seconds']))}"
 
     def under_flood(self, service: str, requests: list[dict], *more: str) -> tuple[dict, "Quiet"]:
         """The flood's report, and what a quiet tenant has met while `service` refused."""
@@ -98,11 +103,12 @@ class OverloadTest(ChaosTest):
         contact = self.flood.id("contact")
         requests = ([{"method": f"{SERVICE}GetContact", "body": {"id": contact}}] * 3 + [{"method": f"{SERVICE}ListContacts", "body": {"page_size": 50}}] * 2 +
                     [{"method": f"{SERVICE}CreateContact", "body": {"contact": {"given_name": "Flood", "family_name": f"Number {n}"}}} for n in range(5)])
+        flooding = self.flooding(requests)
         count = "select count(*) from contact.contact where tenant_id = '{}'".format(self.flood.uuid)
         before = int(self.stack.value(count))
         writers = [Writer(self.stack, self.quiet, self.kinds, number, self.folder, self.seed) for number in range(2)]
         try:
-            report, quiet = self.under_flood("contact", requests, f"--rate={FLOOD_RATE}", f"--seconds={self.seconds}", "--in-flight=4096")
+            report, quiet = self.under_flood("contact", requests, flooding, f"--seconds={self.seconds}", "--in-flight=4096")
         finally:
             Writer.end_all(writers)
         self.judge("by gRPC", report, quiet, {"OVERLOADED": report["errors"].get("OVERLOADED", {}).get("count", 0)})
@@ -122,13 +128,13 @@ class OverloadTest(ChaosTest):
 
     def test_2_by_http(self):
         requests = [{"http": "GET", "path": "/v1/contacts?page_size=50"}, {"http": "GET", "path": f"/v1/contacts/{self.flood.id('contact')}"}]
-        report, quiet = self.under_flood("gateway", requests, "--in-flight=300", "--connections=300", f"--rate={FLOOD_RATE}", f"--seconds={self.seconds}")
+        report, quiet = self.under_flood("gateway", requests, "--in-flight=300", "--connections=300", self.flooding(requests), f"--seconds={self.seconds}")
         self.judge("by HTTP", report, quiet, {code: one["count"] for code, one in report["errors"].items() if code in ("HTTP 503", "HTTP 429")})
         refused = next(json.loads(one["first"]) for code, one in report["errors"].items() if code == "HTTP 503")
         self.assertIn("RetryInfo", json.dumps(refused), refused)
         # Each connection is held back: far fewer refusals than what would be sent otherwise.
         self.assertLess(report["errors"]["HTTP 503"]["count"], 300 * (self.seconds + 2))
-        self.assertEqual(self.metric("crm_gateway_in_flight", service="gateway"), 0)
+        eventually(lambda: self.metric("crm_gateway_in_flight", service="gateway") == 0, HEALED_TOLERATED, "nothing is left under way")
         self.assertRegex(self.stack.log("gateway"), "calls were refused: there are too many")
         self.healed("by HTTP")
 
@@ -136,10 +142,9 @@ class OverloadTest(ChaosTest):
         """Everything is asked for with less time than it takes while all places are taken."""
         rpc = f"{SERVICE}ListContacts"
         requests = [{"method": rpc, "body": {"page_size": 50}}]
-        usual = self.load(requests, "--in-flight=2", "--seconds=1")
-        self.assertEqual(usual["failed"], 0)
+        flooding = self.flooding(requests)
         before = self.metric("crm_rpc_seconds_count", rpc)
-        report = self.load(requests, f"--rate={FLOOD_RATE}", "--seconds=2", "--in-flight=4096", "--deadline-ms=20")
+        report = self.load(requests, flooding, "--seconds=2", "--in-flight=4096", "--deadline-ms=20")
         answered = self.metric("crm_rpc_seconds_count", rpc) - before
         late = report["errors"].get("DEADLINE_EXCEEDED", {}).get("count", 0)
         served = report["requests"] - report["failed"]
