@@ -82,6 +82,8 @@ class Case:
 
 
 class BadInput(unittest.TestCase):
+    maxDiff = None  # the difference names the tables
+
     def setUp(self):
         self.pids = {name: process.pid for name, process in stack.processes.items()}
         self.before = calm(stack, tenant.admin.tenant_id)

@@ -758,13 +758,13 @@ def tenant_uuid(type_id: str) -> str:
 
 
 def fingerprint(stack: Stack, tenant_id: str, without: tuple[str, ...] = ()) -> str:
-    """Changes with any row of the tenant in any schema, tables of these names left out."""
+    """Changes with any row of the tenant in any schema, tables of these names left out. A line for each table, so that a difference names it."""
     uuid = tenant_uuid(tenant_id)
     tables = stack.sql("select n.nspname || '.' || quote_ident(c.relname), c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace "
                        "join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' where c.relkind in ('r', 'p') and not c.relispartition order by 1")
-    parts = " || ".join(f"coalesce((select md5(string_agg(md5(t::text), '' order by md5(t::text))) from {table} t where tenant_id = '{uuid}'), '-')"
-                        for table, name in tables if name not in without)
-    return stack.value(f"select md5({parts})")
+    parts = " union all ".join(f"select '{table}', md5(string_agg(md5(t::text), '' order by md5(t::text))) from {table} t where tenant_id = '{uuid}'"
+                               for table, name in tables if name not in without)
+    return "\n".join(" ".join(row) for row in stack.sql(parts))
 
 
 def calm(stack: Stack, tenant_id: str) -> str:
