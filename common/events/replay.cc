@@ -121,11 +121,13 @@ Async<> SubscriptionImpl::ReplayOne(const Call& call, uint64_t seq, const std::s
     Announce(letter.event);
     co_return absl::OkStatus();
   }
-  if (hearing::IsOutage(failure)) co_return failure;
-  *effect_failed = true;
+  // Whoever asked has no time left: that is not the letter's fault.
+  const bool late = std::chrono::steady_clock::now() >= call.deadline;
+  if (hearing::IsOutage(failure) || late) co_return failure;
   pg::Batch blame(call);
   blame.Add(hearing::kBlameLetter, key().Text(hearing::ErrorText(failure)));
   CRM_CO_TRY(co_await db_.Write(call, std::move(blame)));
+  *effect_failed = true;
   co_return failure;
 }
 
