@@ -46,6 +46,8 @@ constexpr std::chrono::milliseconds kLookRestMax{5000};
 // How often what is due is counted, for those who watch: counting reads it all.
 constexpr std::chrono::milliseconds kCountEvery{5000};
 constexpr std::chrono::milliseconds kShareLease{15000};
+// Between attempts to record an answer, doubled each time.
+constexpr std::chrono::milliseconds kRecordPause{200}, kRecordPauseMax{5000};
 // What letters under way get when the process is told to stop; the process itself waits 5 s.
 constexpr std::chrono::milliseconds kEndMax{4500};
 
@@ -58,7 +60,7 @@ struct Claim {
   int doubts = 0;
   bool begun = false;
   Cause cause;
-  std::chrono::steady_clock::time_point begin_by;
+  std::chrono::steady_clock::time_point begin_by, ends;
 };
 
 // What an attempt changed: the letter's new state, and what is left for its row in the queue.
@@ -232,7 +234,7 @@ Async<std::vector<sq::Claim>> Sender::Impl::ClaimDue(const Call& call) {
     room -= count;
   }
   if (asked.empty()) co_return claims;
-  const auto begin_by = std::chrono::steady_clock::now() + sq::kBeginWithin;
+  const auto asked_at = std::chrono::steady_clock::now();
   CRM_CO_TRY(auto results, co_await app.worker_db.Write(call, std::move(batch)));
   for (size_t i = 0; i < asked.size(); ++i) {
     const auto& [tenant, count] = asked[i];
@@ -246,7 +248,8 @@ Async<std::vector<sq::Claim>> Sender::Impl::ClaimDue(const Call& call) {
       claim.attempts = static_cast<int>(rows.Int(j, 3));
       claim.doubts = static_cast<int>(rows.Int(j, 4));
       claim.begun = rows.Bool(j, 5);
-      claim.begin_by = begin_by;
+      claim.begin_by = asked_at + sq::kBeginWithin;
+      claim.ends = asked_at + std::chrono::seconds(sq::kClaimSeconds);
       claim.cause = {std::string(rows.Text(j, 6)), std::string(rows.Text(j, 7)), static_cast<int>(rows.Int(j, 8))};
     }
     if (rows.size() < count) due.erase(std::find(due.begin(), due.end(), tenant));  // that was all it had
@@ -561,28 +564,27 @@ Async<> Sender::Impl::Attempt(sq::Claim& claim) {
   }
   if (marked_for_sure) seconds.Observe(std::chrono::steady_clock::now() - begun);
 
-  Call settle = app.own_call(claim.tenant);
-  settle.cause = claim.cause;
-  // The answer must be recorded: tried for a while, and again if someone else (a new owner) wrote to the message.
+  // The answer must be recorded, or a letter that arrived is in doubt: tried as long as the claim lasts, should the database be away for
+  // minutes, and again if someone else (a new owner) wrote to the message.
   std::optional<v1::Message> current;  // none: to be read first
   if (marked_for_sure) current = marked;
   absl::Status recorded = mark;
-  for (int i = 0;; ++i) {
+  for (auto pause = sq::kRecordPause;; pause = std::min(2 * pause, sq::kRecordPauseMax)) {
+    Call settle = app.own_call(claim.tenant);
+    settle.cause = claim.cause;
     if (current) {
       sq::Verdict verdict = Judge(claim, *current, outcome, settle.now());
       recorded = co_await Settle(settle, claim, *current, std::move(verdict));
     }
-    if (recorded.ok() || i == 5) co_return recorded;
+    if (recorded.ok() || std::chrono::steady_clock::now() > claim.ends) co_return recorded;
     if (!IsLostRace(recorded)) {
-      asio::steady_timer pause(co_await asio::this_coro::executor, std::chrono::milliseconds(200 << i));
+      asio::steady_timer timer(co_await asio::this_coro::executor, pause);
       boost::system::error_code ended;
-      co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ended));
+      co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ended));
     }
     auto reloaded = co_await app.db.Get(settle, app.tables.messages, claim.message_id);
-    if (!reloaded.ok()) {
-      if (!absl::IsUnavailable(reloaded.status())) co_return reloaded.status();
-      continue;
-    }
+    if (absl::IsNotFound(reloaded.status())) co_return reloaded.status();
+    if (!reloaded.ok()) continue;
     // The claim is another's now.
     if (current && IsLostRace(recorded) && reloaded->etag() == current->etag()) co_return recorded;
     current = *std::move(reloaded);
