@@ -53,6 +53,9 @@ bool PrefixOk(absl::string_view prefix) {
   return std::all_of(prefix.begin(), prefix.end(), [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
 }
 
+void SetMilliseconds(Uuid& uuid, int64_t ms) {
+  for (int i = 0; i < 6; ++i) uuid.bytes[i] = static_cast<uint8_t>(ms >> (8 * (5 - i)));
+}
 void SetVersion(Uuid& uuid, uint8_t version) {
   uuid.bytes[6] = static_cast<uint8_t>((uuid.bytes[6] & 0x0f) | (version << 4));
   uuid.bytes[8] = static_cast<uint8_t>((uuid.bytes[8] & 0x3f) | 0x80);
@@ -112,7 +115,7 @@ Uuid NewUuid(absl::Time now) {
   Uuid uuid;
   ids::FillRandom(&uuid.bytes[8], 8);
   const int64_t ms = tick / 4096;
-  for (int i = 0; i < 6; ++i) uuid.bytes[i] = static_cast<uint8_t>(ms >> (8 * (5 - i)));
+  ids::SetMilliseconds(uuid, ms);
   uuid.bytes[6] = static_cast<uint8_t>(tick % 4096 >> 8);
   uuid.bytes[7] = static_cast<uint8_t>(tick % 256);
   ids::SetVersion(uuid, 7);
@@ -151,9 +154,26 @@ std::string TypeId(absl::string_view prefix, const Uuid& uuid) {
   return text;
 }
 
+Uuid DerivedUuid(const Uuid& source, absl::string_view step, absl::Time at) {
+  Uuid uuid = DerivedUuid(source, step);
+  ids::SetMilliseconds(uuid, std::max<int64_t>(0, absl::ToUnixMillis(at)));
+  return uuid;
+}
+
+namespace ids {
+
+// The whole text of the source counts, its prefix too, so that equal uuids of different kinds derive different ids.
+std::string StepOf(absl::string_view prefix, absl::string_view source_id, absl::string_view step) {
+  return absl::StrCat(source_id, "\n", prefix, "\n", step);
+}
+
+}  // namespace ids
+
 std::string DerivedId(absl::string_view prefix, absl::string_view source_id, absl::string_view step) {
-  // The whole text of the source counts, its prefix too, so that equal uuids of different kinds derive different ids.
-  return TypeId(prefix, DerivedUuid(Uuid{}, absl::StrCat(source_id, "\n", prefix, "\n", step)));
+  return TypeId(prefix, DerivedUuid(Uuid{}, ids::StepOf(prefix, source_id, step)));
+}
+std::string DerivedId(absl::string_view prefix, absl::string_view source_id, absl::string_view step, absl::Time at) {
+  return TypeId(prefix, DerivedUuid(Uuid{}, ids::StepOf(prefix, source_id, step), at));
 }
 
 absl::StatusOr<ParsedId> ParseId(absl::string_view text) {

@@ -7,6 +7,7 @@
 
 #include "common/base/id.h"
 #include "common/base/text.h"
+#include "common/base/time.h"
 
 namespace crm::contact {
 namespace timeline {
@@ -34,7 +35,8 @@ v1::Activity Begun(const events::v1::Event& event, v1::ActivityKind kind) {
 // An entry of this event alone.
 v1::Activity OfEvent(const events::v1::Event& event, v1::ActivityKind kind) {
   v1::Activity activity = Begun(event, kind);
-  activity.set_id(DerivedId("activity", event.record_id(), absl::StrCat(event.service(), ":", event.seq())));
+  activity.set_id(DerivedId("activity", event.record_id(), absl::StrCat(event.service(), ":", event.seq()),
+                            FromTimestamp(event.time())));
   return activity;
 }
 

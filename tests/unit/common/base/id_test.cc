@@ -168,6 +168,16 @@ TEST(UuidTest, DerivedOnesRepeatAndDiffer) {
   EXPECT_NE(DerivedId("contact", "lead_01h455vb4pex5vsknk084sn02q", "accept"),
             DerivedId("contact", "deal_01h455vb4pex5vsknk084sn02q", "accept"));
   EXPECT_TRUE(ParseId(DerivedId("contact", "x", "y"), "contact", "id").ok());
+
+  // Of a time: the same but for its milliseconds, and in order with new ones.
+  const absl::Time at = absl::FromUnixMillis(0x01890a5dac96);
+  const Uuid timed = DerivedUuid(source, "accept", at);
+  EXPECT_EQ(timed.ToString(), "01890a5d-ac96-80d6-a5dc-a93b43e0692b");
+  EXPECT_GT(timed, NewUuid(at - absl::Milliseconds(1)));
+  EXPECT_LT(timed, DerivedUuid(source, "another", at + absl::Milliseconds(1)));
+  EXPECT_EQ(DerivedUuid(source, "accept", absl::InfinitePast()).bytes[0], 0);
+  EXPECT_EQ(DerivedId("contact", "x", "y", at), DerivedId("contact", "x", "y", at));
+  EXPECT_NE(DerivedId("contact", "x", "y", at), DerivedId("contact", "x", "z", at));
 }
 
 }  // namespace
