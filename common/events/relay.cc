@@ -34,6 +34,9 @@ constexpr size_t kPokedMax = 1024;  // beyond, a look finds them
 // nothing waits for it but what a relay left behind that died.
 constexpr int kLookShare = 100;
 constexpr milliseconds kLookEvery{5'000};
+// So many events at a time are a load: numbering waits twice as long then, so that half as many transactions, of the relay and of
+// everyone who hears them, do for all.
+constexpr int kBusy = 50;
 constexpr size_t kLanesKnownMax = 100'000;  // tenants remembered, beyond all are forgotten
 
 // Where a tenant's next look for unnumbered rows begins. Numbered rows leave dead entries in the index of unnumbered ones until the
@@ -141,7 +144,7 @@ struct Relay::Impl : std::enable_shared_from_this<Relay::Impl> {
 
   // On the loop.
   bool stopping = false;
-  bool gathering = false;
+  bool busy = false;  // the last gathering brought many events
   std::unique_ptr<Bell> bell;
   std::unique_ptr<asio::steady_timer> gather;
   std::unique_ptr<redis::Connection> connection;
@@ -167,7 +170,7 @@ struct Relay::Impl : std::enable_shared_from_this<Relay::Impl> {
   // Waits a moment, so that commits which come close together are numbered by one.
   void Gather() {
     if (!gather) return;
-    gather->expires_after(options.gather);
+    gather->expires_after(std::exchange(busy, false) ? 2 * options.gather : options.gather);
     gather->async_wait([self = shared_from_this()](boost::system::error_code error) {
       if (!error) self->TakePokes();
     });
@@ -245,6 +248,7 @@ struct Relay::Impl : std::enable_shared_from_this<Relay::Impl> {
     if (!results[locked].empty()) {
       floors[tenant].Ran(results[locked].Int(0, 0), results[locked].Int(0, 1), last, rows.size() >= options.batch_max);
     }
+    busy = busy || rows.size() >= relaying::kBusy;
     Publish(tenant, rows);
     CRM_FAILPOINT("events.after_publish");
     co_return rows.size();
