@@ -262,6 +262,9 @@ await run({
     await page.click(".screen-head .primary");
     const title = `Made in the console ${Date.now()}`;
     await page.fill("dialog input[name=title]", title);
+    // It is due in an hour; before midnight that is no task of today's.
+    const inAnHour = await page.inputValue("dialog input[type=datetime-local]");
+    await page.fill("dialog input[type=datetime-local]", new Date(Date.parse(`${inAnHour}Z`) - 3600_000).toISOString().slice(0, 16));
     await page.click("dialog button[type=submit]");
     await page.waitForSelector(`.task >> text=${title}`);
     check("made once on the server", (await api("GET", `/v1/tasks?filter=${encodeURIComponent(`title = "${title}"`)}`)).tasks.length === 1);
