@@ -25,8 +25,8 @@ struct RelayOptions {
   std::string holder;
   std::chrono::milliseconds poll_min{500};  // without a poke, the outbox is looked at this often
   std::chrono::milliseconds poll_max{1000};
-  // How long a poke waits for others, under load twice that: numbering costs a commit, so a busy tenant's events are numbered some 25 times a
-  // second rather than one by one.
+  // How long a poke waits for others, under load twice that: numbering costs a commit, so a busy tenant's events are
+  // numbered some 25 times a second rather than one by one.
   std::chrono::milliseconds gather{20};
   int lanes_at_once = 4;  // tenants numbered at the same time
   int batch_max = 500;    // events numbered in one transaction

@@ -48,6 +48,8 @@ constexpr std::chrono::milliseconds kCountEvery{5000};
 constexpr std::chrono::milliseconds kShareLease{15000};
 // Between attempts to record an answer, doubled each time.
 constexpr std::chrono::milliseconds kRecordPause{200}, kRecordPauseMax{5000};
+// Attempts to record an answer that the database refuses while it is there: what it does not take now it will not take in a minute.
+constexpr int kRecordTries = 6;
 // What letters under way get when the process is told to stop; the process itself waits 5 s.
 constexpr std::chrono::milliseconds kEndMax{4500};
 
@@ -71,6 +73,11 @@ struct Verdict {
   int doubts = 0;
   bool again = false;
 };
+
+// A database that is away, or out of breath, comes back.
+bool Passing(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status);
+}
 
 void Fail(v1::Message& message, v1::MessageStatus status, const std::string& why) {
   message.set_status(status);
@@ -565,10 +572,11 @@ Async<> Sender::Impl::Attempt(sq::Claim& claim) {
   if (marked_for_sure) seconds.Observe(std::chrono::steady_clock::now() - begun);
 
   // The answer must be recorded, or a letter that arrived is in doubt: tried as long as the claim lasts, should the database be away for
-  // minutes, and again if someone else (a new owner) wrote to the message.
+  // minutes, and again if someone else (a new owner) wrote to the message. What is refused for another reason is tried a few times only.
   std::optional<v1::Message> current;  // none: to be read first
   if (marked_for_sure) current = marked;
   absl::Status recorded = mark;
+  int refused = 0;
   for (auto pause = sq::kRecordPause;; pause = std::min(2 * pause, sq::kRecordPauseMax)) {
     Call settle = app.own_call(claim.tenant);
     settle.cause = claim.cause;
@@ -577,6 +585,7 @@ Async<> Sender::Impl::Attempt(sq::Claim& claim) {
       recorded = co_await Settle(settle, claim, *current, std::move(verdict));
     }
     if (recorded.ok() || std::chrono::steady_clock::now() > claim.ends) co_return recorded;
+    if (!sq::Passing(recorded) && ++refused == sq::kRecordTries) co_return recorded;
     if (!IsLostRace(recorded)) {
       asio::steady_timer timer(co_await asio::this_coro::executor, pause);
       boost::system::error_code ended;

@@ -37,8 +37,9 @@ class ConsumerTest : public EventsTest {
     request.set_page_token(token);
     co_return co_await log.ListDeadLetters(call, request);
   }
-  Async<v1::DeadLetter> Replay(EventLog& log, const Uuid& tenant, std::string id) {
+  Async<v1::DeadLetter> Replay(EventLog& log, const Uuid& tenant, std::string id, milliseconds time = milliseconds(0)) {
     Call call = crm::testing::TestCall(tenant);
+    if (time.count() > 0) call.deadline = std::chrono::steady_clock::now() + time;
     v1::ReplayDeadLetterRequest request;
     request.set_id(id);
     co_return co_await log.ReplayDeadLetter(call, request);
@@ -254,7 +255,7 @@ TEST_F(ConsumerTest, LetsAnEffectReadWhatEarlierOnesWrote) {
 
 // The handler of one record fails until it is mended.
 TEST_F(ConsumerTest, PutsPoisonAsideParksItsRecordAndReplays) {
-  bool poisoned = true;
+  bool poisoned = true, slow = false;
   int tries = 0;
   auto subscription = machine_->MakeSubscription(source_);
   subscription->On<google::protobuf::Int64Value>(
@@ -262,6 +263,10 @@ TEST_F(ConsumerTest, PutsPoisonAsideParksItsRecordAndReplays) {
         if (heard.event.record_id() == "thing_bad" && payload.value() == 13) {
           ++tries;
           if (poisoned) co_return absl::InternalError("thirteen cannot be counted");
+          if (slow) {
+            asio::steady_timer timer(co_await asio::this_coro::executor, milliseconds(200));
+            co_await timer.async_wait(asio::use_awaitable);
+          }
         }
         batch.Add(kNote, pg::Params().Id(heard.call.tenant()).Text(heard.event.record_id()).Int(payload.value()));
         co_return absl::OkStatus();
@@ -325,8 +330,15 @@ TEST_F(ConsumerTest, PutsPoisonAsideParksItsRecordAndReplays) {
   }
   EXPECT_EQ(Noted(tenant, "thing_bad"), Range(11, 2));
 
-  // Mended: the letter and those behind it, in order; later events flow again.
+  // Mended. Whoever asks with too little time is told so, and the letter is not blamed for it.
   poisoned = false;
+  slow = true;
+  EXPECT_EQ(loop_.Run(Replay(log, tenant, "maker:5", milliseconds(100))).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(loop_.Run(Letters(log, tenant))->dead_letters(0).attempts(), 6);
+  slow = false;
+
+  // The letter and those behind it, in order; later events flow again.
   auto replayed = loop_.Run(Replay(log, tenant, "maker:5"));
   ASSERT_TRUE(replayed.ok()) << replayed.status();
   EXPECT_EQ(replayed->id(), "maker:5");
