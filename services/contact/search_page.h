@@ -21,6 +21,7 @@ Async<Response> SearchPage(pg::Db& db, const Call& call, const pg::Table<Record>
   if (!request.order_by().empty())
     co_return FieldError("order_by", "cannot be combined with query: results are ranked");
   if (!request.filter().empty()) co_return FieldError("filter", "cannot be combined with query; use one of the two");
+  if (request.has_as_of()) co_return FieldError("as_of", "cannot be combined with query: what is searched is of now");
   size_t from = 0;
   if (!request.page_token().empty() && !absl::SimpleAtoi(request.page_token(), &from)) {
     co_return Error(absl::StatusCode::kInvalidArgument, type::v1::ERROR_REASON_PAGE_TOKEN_INVALID,

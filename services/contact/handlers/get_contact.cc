@@ -3,9 +3,9 @@
 
 namespace crm::contact {
 
-// Answers one contact as the caller may see it.
+// Answers one contact as the caller may see it, as it is or as it was.
 Async<v1::Contact> ContactService::GetContact(Call& call, const v1::GetContactRequest& request) {
-  co_return co_await pg::GetShown(db_, call, contacts_, request.id());
+  co_return co_await pg::GetShownAsOf(db_, call, contacts_, request);
 }
 
 }  // namespace crm::contact

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "common/base/error.h"
+#include "common/base/time.h"
 #include "services/contact/service.h"
 #include "tests/testing/run.h"
 #include "tests/testing/servers.h"
@@ -140,6 +141,98 @@ TEST_F(ContactTest, AnUpdateMovesWhatItIsFoundBy) {
     }
   }
   EXPECT_TRUE(name);
+}
+
+// Three moments of one contact: made, renamed and given away, deleted.
+TEST_F(ContactTest, AnswersAsOfAnyMoment) {
+  const absl::Time begin = NewCall().start;
+  const auto at = [&](int second) {
+    Call call = NewCall();
+    call.start = begin + absl::Seconds(second);
+    return call;
+  };
+  const std::string heir = NewId("user", absl::Now());
+  Call create = at(0), update = at(10), remove = at(20);
+  v1::CreateContactRequest made;
+  *made.mutable_contact() = Person("Anna", "Berg");
+  made.mutable_contact()->add_phones()->set_number("030 0074321");
+  auto contact = loop_.Run(contacts_.CreateContact(create, made));
+  ASSERT_TRUE(contact.ok()) << contact.status();
+  v1::UpdateContactRequest changed;
+  changed.mutable_contact()->set_id(contact->id());
+  changed.mutable_contact()->set_family_name("Tal");
+  changed.mutable_contact()->set_owner_id(heir);
+  changed.mutable_update_mask()->add_paths("family_name");
+  changed.mutable_update_mask()->add_paths("owner_id");
+  auto updated = loop_.Run(contacts_.UpdateContact(update, changed));
+  ASSERT_TRUE(updated.ok()) << updated.status();
+  v1::DeleteContactRequest gone;
+  gone.set_id(contact->id());
+  ASSERT_TRUE(loop_.Run(contacts_.DeleteContact(remove, gone)).ok());
+
+  // What one sees by get and by list at that second; they agree.
+  const auto seen = [&](int second, const Call& reader, const std::string& filter = "") {
+    v1::GetContactRequest get;
+    get.set_id(contact->id());
+    *get.mutable_as_of() = ToTimestamp(begin + absl::Seconds(second));
+    v1::ListContactsRequest list;
+    *list.mutable_as_of() = get.as_of();
+    list.set_filter(filter);
+    list.set_view(type::v1::VIEW_FULL);
+    Call first = reader, second_call = reader;
+    auto got = loop_.Run(contacts_.GetContact(first, get));
+    auto page = crm::testing::Received(loop_.Run(contacts_.ListContacts(second_call, list)));
+    EXPECT_TRUE(page.ok()) << page.status();
+    std::string listed = !page.ok() || page->contacts().empty() ? "" : page->contacts(0).family_name();
+    if (filter.empty()) {
+      EXPECT_EQ(got.ok() ? got->family_name() : "", listed) << second;
+      if (!got.ok()) {
+        EXPECT_TRUE(absl::IsNotFound(got.status())) << got.status();
+      } else {
+        EXPECT_EQ(got->access().can_size(), 0) << "what is gone by cannot be changed";
+        EXPECT_EQ(got->SerializeAsString(), page->contacts(0).SerializeAsString());
+      }
+    }
+    return listed;
+  };
+  EXPECT_EQ(seen(-1, NewCall()), "");
+  EXPECT_EQ(seen(0, NewCall()), "Berg");
+  EXPECT_EQ(seen(9, NewCall()), "Berg");
+  EXPECT_EQ(seen(10, NewCall()), "Tal");
+  EXPECT_EQ(seen(20, NewCall()), "");
+  EXPECT_EQ(seen(5, NewCall(), "family_name = 'Berg'"), "Berg");
+  EXPECT_EQ(seen(15, NewCall(), "family_name = 'Berg'"), "");
+
+  // Rights are those of then: whoever reads own records only sees it while it was theirs; personal data stays masked.
+  const auto reader = [&](const std::string& user) {
+    Call call = NewCall();
+    auto rights = std::make_shared<Rights>();
+    rights->Grant("contact", type::v1::ACTION_READ, type::v1::SCOPE_OWN);
+    call.principal.rights = rights;
+    call.principal.user_id = user;
+    return call;
+  };
+  EXPECT_EQ(seen(5, reader(user_)), "Berg");
+  EXPECT_EQ(seen(15, reader(user_)), "");
+  EXPECT_EQ(seen(5, reader(heir)), "");
+  EXPECT_EQ(seen(15, reader(heir)), "Tal");
+  v1::GetContactRequest masked;
+  masked.set_id(contact->id());
+  *masked.mutable_as_of() = ToTimestamp(begin + absl::Seconds(5));
+  Call own = reader(user_);
+  auto got = loop_.Run(contacts_.GetContact(own, masked));
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_EQ(got->SerializeAsString().find("300074321"), std::string::npos);
+
+  // Another tenant, and a search, which knows only now.
+  Call other = crm::testing::TestCall(crm::testing::NewTenant());
+  EXPECT_EQ(seen(5, other), "");
+  v1::ListContactsRequest search;
+  search.set_query("berg");
+  *search.mutable_as_of() = masked.as_of();
+  Call searcher = NewCall();
+  auto refused = loop_.Run(contacts_.ListContacts(searcher, search));
+  EXPECT_TRUE(absl::IsInvalidArgument(refused.status())) << refused.status();
 }
 
 TEST_F(ContactTest, DeletedOnesCanBeRestored) {
