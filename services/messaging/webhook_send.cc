@@ -1,7 +1,6 @@
 // Events become deliveries, and deliveries are posted.
 #include <absl/strings/match.h>
 #include <absl/strings/str_cat.h>
-#include <sodium.h>
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
@@ -35,8 +34,13 @@ constexpr int kAtOnce = 8;
 // suspended) would come twice.
 constexpr int kClaimSeconds = 60;
 constexpr std::chrono::seconds kBeginWithin{40};
+// Until when an answer is tried to be recorded while the database is away: as long as the claim lasts.
+constexpr std::chrono::seconds kRecordWithin{kClaimSeconds};
+constexpr std::chrono::milliseconds kRecordPause{200}, kRecordPauseMax{3000};
 // How often is looked at the queue when nobody rings.
 constexpr std::chrono::milliseconds kLook{1000};
+// How long posts under way may take when it is told to stop; an app gives its jobs 5 s.
+constexpr std::chrono::milliseconds kEndMax{4500};
 
 // What is no news to other systems: derived from other events, or of webhooks themselves.
 bool IsTold(absl::string_view type) {
@@ -89,26 +93,36 @@ void HearForWebhooks(events::Consumer& consumer, Webhooks& webhooks, const std::
 // ---- the sender ----
 
 struct WebhookSender::Impl : std::enable_shared_from_this<WebhookSender::Impl> {
-  Impl(Webhooks& w, std::string name) : webhooks(w), holder(std::move(name)), pool(webhook_send::kAtOnce) {}
+  Impl(Webhooks& w, std::string name, PostOnce once, Offload beside)
+      : webhooks(w), holder(std::move(name)), post_once(std::move(once)), offload(std::move(beside)) {
+    if (!post_once)
+      post_once = [this](const WebhookPost& post) { return PostWebhook(post, webhooks.app.settings.guard); };
+    if (offload) return;
+    pool.emplace(webhook_send::kAtOnce);
+    offload = [this](std::function<void()> work) { return pool->Run(std::move(work)); };
+  }
 
   struct Claim {
     Uuid tenant, id, webhook;
     std::string event;
     int attempt = 0;
     absl::Time lease_until;  // the fence
-    std::chrono::steady_clock::time_point begin_by;
+    std::chrono::steady_clock::time_point begin_by, record_by;
   };
 
   Async<> TakeBackOwn(const Call& call);
   Async<int> Round(const Call& call);
   Async<> Post(Claim claim);
-  Async<> Settle(const Call& call, const Claim& claim, const WebhookAnswer& answer, absl::Time failing_since,
-                 bool gone);
+  Async<> Settle(const Claim& claim, const WebhookAnswer& answer, absl::Time failing_since, bool gone);
+  Async<> Record(const Claim& claim, v1::DeliveryStatus status, std::optional<absl::Duration> delay,
+                 const WebhookAnswer& answer, bool mark);
   Async<> Disable(const Call& call, const Claim& claim, std::string why);
 
   Webhooks& webhooks;
   const std::string holder;
-  app::OffloadPool pool;
+  PostOnce post_once;
+  Offload offload;
+  std::optional<app::OffloadPool> pool;
   std::mutex mutex;
   asio::any_io_executor executor;  // set while it runs
   std::unique_ptr<events::Bell> bell;
@@ -117,8 +131,8 @@ struct WebhookSender::Impl : std::enable_shared_from_this<WebhookSender::Impl> {
                given_up = webhook_send::Posted("given_up");
 };
 
-WebhookSender::WebhookSender(Webhooks& webhooks, std::string holder)
-    : impl_(std::make_shared<Impl>(webhooks, std::move(holder))) {}
+WebhookSender::WebhookSender(Webhooks& webhooks, std::string holder, PostOnce post_once, Offload offload)
+    : impl_(std::make_shared<Impl>(webhooks, std::move(holder), std::move(post_once), std::move(offload))) {}
 WebhookSender::~WebhookSender() = default;
 
 void WebhookSender::Wake() {
@@ -137,18 +151,23 @@ Async<> WebhookSender::Run(Call call) {
     impl->executor = here;
     impl->bell = std::make_unique<events::Bell>(here);
   }
-  bool taken_back = false;
+  // Before the first claim: later it could not tell its own from those of the process that died.
+  CRM_CO_TRY(co_await impl->TakeBackOwn(call));
+  // Told to stop, it lets the posts under way end: what is cut is posted again.
+  co_await asio::this_coro::throw_if_cancelled(false);
   for (;;) {
+    if (co_await events::Cancelled()) break;
     call.start = Now();
-    if (!taken_back) {
-      const absl::Status status = co_await impl->TakeBackOwn(call);
-      taken_back = status.ok();
-    }
     auto claimed = co_await impl->Round(call);
-    if (!claimed.ok() && absl::IsCancelled(claimed.status())) co_return claimed.status();
     if (claimed.ok() && *claimed > 0) continue;
     co_await impl->bell->Wait(webhook_send::kLook);
   }
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  const auto until = std::chrono::steady_clock::now() + webhook_send::kEndMax;
+  while (impl->running > 0 && std::chrono::steady_clock::now() < until) {
+    co_await impl->bell->Wait(std::chrono::milliseconds(50));
+  }
+  co_return absl::OkStatus();
 }
 
 Async<> WebhookSender::Impl::TakeBackOwn(const Call& call) {
@@ -162,15 +181,20 @@ Async<> WebhookSender::Impl::TakeBackOwn(const Call& call) {
 Async<int> WebhookSender::Impl::Round(const Call& call) {
   const int free = webhook_send::kAtOnce - running;
   if (free <= 0) co_return 0;
-  const auto begin_by = std::chrono::steady_clock::now() + webhook_send::kBeginWithin;
+  const auto now = std::chrono::steady_clock::now();
   pg::Batch batch(call);
   batch.Add(sql::kClaimDeliveries, pg::Params().Int(free).Text(holder).Int(webhook_send::kClaimSeconds));
   CRM_CO_TRY(auto results, co_await webhooks.app.worker_db.Write(call, std::move(batch)));
   const pg::Rows& rows = results[0];
   for (int i = 0; i < rows.size(); ++i) {
-    Claim claim{
-        rows.Id(i, 0),   rows.Id(i, 1), rows.Id(i, 2), std::string(rows.Bytes(i, 3)), static_cast<int>(rows.Int(i, 4)),
-        rows.Time(i, 5), begin_by};
+    Claim claim{rows.Id(i, 0),
+                rows.Id(i, 1),
+                rows.Id(i, 2),
+                std::string(rows.Bytes(i, 3)),
+                static_cast<int>(rows.Int(i, 4)),
+                rows.Time(i, 5),
+                now + webhook_send::kBeginWithin,
+                now + webhook_send::kRecordWithin};
     ++running;
     asio::co_spawn(
         executor,
@@ -196,7 +220,7 @@ Async<> WebhookSender::Impl::Post(Claim claim) {
   WebhookAnswer answer;
   if (rows.empty() || !rows.Bool(0, 1)) {
     answer.error = "the webhook is off";
-    co_return co_await Settle(call, claim, answer, absl::InfiniteFuture(), true);
+    co_return co_await Settle(claim, answer, absl::InfiniteFuture(), true);
   }
   events::v1::Event event;
   if (!event.ParseFromString(claim.event)) co_return absl::DataLossError("a delivery's event cannot be read");
@@ -216,42 +240,40 @@ Async<> WebhookSender::Impl::Post(Claim claim) {
   auto body = WebhookBody(event, rows.Bool(0, 2));
   if (absl::IsFailedPrecondition(body.status())) {
     answer.error = std::string(body.status().message());
-    co_return co_await Settle(call, claim, answer, absl::InfiniteFuture(), true);
+    co_return co_await Settle(claim, answer, absl::InfiniteFuture(), true);
   }
   CRM_CO_TRY(post.body, std::move(body));
   post.signature = SignWebhook(secrets, post.id, post.timestamp, post.body);
   const absl::Time failing_since = rows.IsNull(0, 6) ? call.now() : rows.Time(0, 6);
   bool late = false;
-  CRM_CO_TRY(co_await pool.Run([&] {
+  std::function<void()> work = [&] {
     late = std::chrono::steady_clock::now() > claim.begin_by;
-    if (!late) answer = PostWebhook(post, webhooks.app.settings.guard);
-  }));
+    if (!late) answer = post_once(post);
+  };
+  CRM_CO_TRY(co_await offload(work));
   if (late) co_return absl::OkStatus();  // its lease ends, and it is claimed anew
-  const Call after = webhooks.app.own_call(claim.tenant);
-  co_return co_await Settle(after, claim, answer, failing_since, false);
+  co_return co_await Settle(claim, answer, failing_since, false);
 }
 
-Async<> WebhookSender::Impl::Settle(const Call& call, const Claim& claim, const WebhookAnswer& answer,
-                                    absl::Time failing_since, bool gone) {
+// What the attempt came to, and what follows from it.
+Async<> WebhookSender::Impl::Settle(const Claim& claim, const WebhookAnswer& answer, absl::Time failing_since,
+                                    bool gone) {
   const bool ok = answer.error.empty();
   std::optional<absl::Duration> delay;
   if (!ok && !gone && answer.status != 410) {
-    delay = WebhookDelay(claim.attempt, webhooks.settings.retry, randombytes_uniform(1'001) / 1000.0);
+    const double jitter =
+        static_cast<double>(events::Jitter(std::chrono::milliseconds(0), std::chrono::milliseconds(1000)).count()) /
+        1000;
+    delay = WebhookDelay(claim.attempt, webhooks.settings.retry, jitter);
     if (delay) delay = std::max(*delay, answer.retry_after);
   }
   const auto status = ok      ? v1::DELIVERY_STATUS_DELIVERED
                       : delay ? v1::DELIVERY_STATUS_PENDING
                               : v1::DELIVERY_STATUS_FAILED;
+  CRM_CO_TRY(co_await Record(claim, status, delay, answer, /*mark=*/!gone));
   (ok ? taken : delay ? failed : given_up).Add();
-  pg::Batch batch(call);
-  pg::Params params;
-  params.Id(claim.tenant).Id(claim.id).Time(claim.lease_until).Int(status);
-  delay ? params.Int(absl::ToInt64Milliseconds(*delay)) : params.Null();
-  params.Int(answer.status).Text(answer.body).Text(answer.error).Int(answer.duration_ms);
-  batch.AddGuarded(sql::kSettleDelivery, std::move(params), TypeId("delivery", claim.id));
-  if (!gone) batch.Add(sql::kMarkWebhook, pg::Params().Id(claim.tenant).Id(claim.webhook).Bool(ok));
-  CRM_CO_TRY(co_await webhooks.app.db.Write(call, std::move(batch)));
   if (ok || gone) co_return absl::OkStatus();
+  const Call call = webhooks.app.own_call(claim.tenant);
   if (answer.status == 410) co_return co_await Disable(call, claim, "it answered 410: gone");
   if (call.now() - failing_since >= webhooks.settings.disable_after) {
     co_return co_await Disable(call, claim,
@@ -260,6 +282,27 @@ Async<> WebhookSender::Impl::Settle(const Call& call, const Claim& claim, const 
                                             " UTC; the last: ", answer.error));
   }
   co_return absl::OkStatus();
+}
+
+// An answer that is not recorded is a post that is made again, so a database that is away is waited for as long as the claim lasts. One
+// that recorded it and could not say so answers that the race is lost: nobody has this claim any more.
+Async<> WebhookSender::Impl::Record(const Claim& claim, v1::DeliveryStatus status, std::optional<absl::Duration> delay,
+                                    const WebhookAnswer& answer, bool mark) {
+  for (auto pause = webhook_send::kRecordPause;; pause = std::min(2 * pause, webhook_send::kRecordPauseMax)) {
+    const Call call = webhooks.app.own_call(claim.tenant);
+    pg::Batch batch(call);
+    pg::Params params;
+    params.Id(claim.tenant).Id(claim.id).Time(claim.lease_until).Int(status);
+    delay ? params.Int(absl::ToInt64Milliseconds(*delay)) : params.Null();
+    params.Int(answer.status).Text(answer.body).Text(answer.error).Int(answer.duration_ms);
+    batch.AddGuarded(sql::kSettleDelivery, std::move(params), TypeId("delivery", claim.id));
+    if (mark) batch.Add(sql::kMarkWebhook, pg::Params().Id(claim.tenant).Id(claim.webhook).Bool(answer.error.empty()));
+    const auto written = co_await webhooks.app.db.Write(call, std::move(batch));
+    const bool away = absl::IsUnavailable(written.status()) || absl::IsDeadlineExceeded(written.status());
+    if (!away || std::chrono::steady_clock::now() > claim.record_by) co_return written.status();
+    asio::steady_timer timer(co_await asio::this_coro::executor, pause);
+    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
 }
 
 // Switches it off and tells who made it.

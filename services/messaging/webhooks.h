@@ -99,11 +99,16 @@ void HearForWebhooks(events::Consumer& consumer, Webhooks& webhooks, const std::
 const pg::Statement& PruneDeliveries();
 inline constexpr int kDeliveryDays = 30;
 
-// Posts what is due, until it is cancelled.
+// Posts what is due, until it is cancelled; what is under way then may end.
 class WebhookSender {
  public:
-  // `holder`: this process among its replicas, the same after a restart.
-  WebhookSender(Webhooks& webhooks, std::string holder);
+  // Posts once and hears the answer. Blocks.
+  using PostOnce = std::function<WebhookAnswer(const WebhookPost&)>;
+  // Does a work that blocks beside the loop; answers when it is done.
+  using Offload = std::function<Async<>(std::function<void()> work)>;
+
+  // `holder`: this process among its replicas, the same after a restart. Without an `offload` the sender has a pool of its own.
+  WebhookSender(Webhooks& webhooks, std::string holder, PostOnce post_once = {}, Offload offload = {});
   ~WebhookSender();
   Async<> Run(Call call);
   void Wake();  // thread-safe

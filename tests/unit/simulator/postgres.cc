@@ -15,7 +15,6 @@ namespace crm::sim {
 
 namespace {
 
-constexpr int64_t kPostgresEpochMicros = 946'684'800'000'000;  // 2000-01-01
 // What did not wait for the disk is there after so long at the latest (wal_writer_delay).
 constexpr Millis kFlushEvery{200};
 

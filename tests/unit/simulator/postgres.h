@@ -192,11 +192,12 @@ struct Schema {
   Rows<RowKey, RecordRow> row;
   Rows<std::pair<Uuid, std::string>, std::string> suppressed;  // tenant, address: the unique index, with the note
   Rows<std::pair<Uuid, Uuid>, std::string> channel_secret;     // tenant, channel
+  Rows<std::pair<Uuid, Uuid>, std::string> webhook_secret;     // tenant, webhook
   Rows<std::pair<Uuid, std::string>, KeptRow> idempotency;     // tenant, key
 
   std::vector<TableBase*> All() {
-    return {&outbox, &lane,  &position, &event_attempt, &dead_letter, &bucket_lease,   &record,     &effect,
-            &timer,  &fired, &send,     &row,           &suppressed,  &channel_secret, &idempotency};
+    return {&outbox, &lane,  &position, &event_attempt, &dead_letter, &bucket_lease,   &record,         &effect,
+            &timer,  &fired, &send,     &row,           &suppressed,  &channel_secret, &webhook_secret, &idempotency};
   }
 };
 
@@ -219,6 +220,8 @@ class Given {
  private:
   const std::vector<pg::Params::Value>& values_;
 };
+
+inline constexpr int64_t kPostgresEpochMicros = 946'684'800'000'000;  // 2000-01-01
 
 // The rows that a statement answers, in PostgreSQL's binary format.
 class Answer {
@@ -348,10 +351,19 @@ class Postgres final : public pg::Model {
   std::set<std::string> complaints_;
 };
 
-// The statements of common/events, the timers', and those that letters leave by.
+// Cells of records: a number, a time, and what they are.
+std::string IntCell(int64_t value);
+std::string TimeCell(absl::Time value);
+int64_t IntOf(const RecordRow& row, const std::string& column);
+std::optional<absl::Time> TimeOf(const RecordRow& row, const std::string& column);
+
+// The statements of common/events, the timers', and those that letters and webhooks leave by.
 void RegisterEvents(Postgres& database);
 void RegisterTimers(Postgres& database);
 void RegisterSends(Postgres& database);
+void RegisterWebhooks(Postgres& database);
+// `messaging.claim_deliveries`, which holds what it claims, and no more than it is asked for, unless a test leaves that out.
+void ClaimDeliveries(Running& run, bool lease, bool limit);
 // Those that a table of records gets, insert and guarded update, made from its descriptor: their models read the statements themselves.
 void RegisterRecords(Postgres& database, const std::string& schema, const pg::RecordTable& table);
 // A record as a get would answer it; false if there is none.

@@ -1,4 +1,4 @@
-// Thousands of worlds in one process: relays, consumers, timers and senders of letters as they are, over a modelled PostgreSQL and Redis, under a scheduler and a
+// Thousands of worlds in one process: relays, consumers, timers and senders of letters and webhooks as they are, over a modelled PostgreSQL and Redis, under a scheduler and a
 // clock that follow from a seed. CRM_SEED=3366 repeats one and tells its story; CRM_LONG=1 makes five times as many.
 #include <gtest/gtest.h>
 
@@ -69,6 +69,8 @@ TEST_F(SimulatorTest, Timers) { RunWorlds(MakeTimersWorld, "timers", kSeeds); }
 // Fewer: claims last for minutes, so these worlds live longer.
 TEST_F(SimulatorTest, Sends) { RunWorlds(MakeSendsWorld, "sends", kSeeds * 3 / 5); }
 
+TEST_F(SimulatorTest, Webhooks) { RunWorlds(MakeWebhooksWorld, "webhooks", kSeeds * 3 / 5); }
+
 TEST_F(SimulatorTest, FindsWhatIsPlanted) {
   if (std::getenv("CRM_SEED") != nullptr) GTEST_SKIP();
   for (const char* planted : {"lane not locked", "position not guarded", "attempts not counted",
@@ -82,11 +84,15 @@ TEST_F(SimulatorTest, FindsWhatIsPlanted) {
                               "recipients kept", "anybody's secret"}) {
     ExpectFound(MakeSendsWorld, planted, 2000);
   }
+  for (const char* planted : {"claim without lease", "claim beyond its limit", "anybody's secret",
+                              "settled without the fence", "everybody's taken back"}) {
+    ExpectFound(MakeWebhooksWorld, planted, 2000);
+  }
 }
 
 TEST_F(SimulatorTest, RepeatsAWorld) {
   if (std::getenv("CRM_SEED") != nullptr) GTEST_SKIP();
-  for (const Make make : {MakeEventsWorld, MakeSendsWorld}) {
+  for (const Make make : {MakeEventsWorld, MakeSendsWorld, MakeWebhooksWorld}) {
     std::vector<uint64_t> traces;
     for (uint64_t seed = 1; seed <= 20; ++seed) traces.push_back(RunWorld([&] { return make(seed, ""); }).trace);
     for (uint64_t seed = 20; seed >= 1; --seed) {

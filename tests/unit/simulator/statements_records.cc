@@ -54,12 +54,6 @@ std::optional<std::string> CellOf(const Given& given, size_t place, const std::s
   return answer.cell();
 }
 
-int64_t RevisionOfRow(const RecordRow& row) {
-  int64_t value = 0;
-  for (const char c : *row.at("revision")) value = value << 8 | static_cast<unsigned char>(c);
-  return value;
-}
-
 // The columns that a get names.
 void AnswerRow(const std::string& sql, const std::string& table, const RecordRow& row, Answer& answer) {
   answer.Row();
@@ -86,6 +80,7 @@ void InsertRow(Running& run, const std::string& table, const ColumnTypes& types)
   const std::vector<std::string> places = absl::StrSplit(Inside(sql, "VALUES (", ")"), ", ");
   if (columns.size() != places.size() || columns.front() != "tenant_id") Unreadable(sql);
   RecordRow row;
+  for (const auto& [column, type] : types) row[column] = std::nullopt;  // what an insert does not name
   Uuid id;
   for (size_t i = 1; i < columns.size(); ++i) {
     const size_t place = Place(places[i], sql);
@@ -108,7 +103,7 @@ void UpdateRow(Running& run, const std::string& table, const ColumnTypes& types)
   const RowKey key{table, {run.given.Id(1), run.given.Id(2)}};
   run.schema.row.Lock(run.txn, key);
   const RecordRow* old = run.schema.row.Find(run.txn, key);
-  if (old == nullptr || RevisionOfRow(*old) != run.given.Int(3)) return;
+  if (old == nullptr || IntOf(*old, "revision") != run.given.Int(3)) return;
   RecordRow row = *old;
   for (absl::string_view set : absl::StrSplit(Inside(sql, " SET ", where), ", ")) {
     const std::pair<std::string, std::string> sides = absl::StrSplit(set, absl::MaxSplits(" = ", 1));
@@ -120,6 +115,21 @@ void UpdateRow(Running& run, const std::string& table, const ColumnTypes& types)
 
 }  // namespace
 
+std::string IntCell(int64_t value) { return *Answer().Row().Int(value).cell(); }
+
+std::string TimeCell(absl::Time value) { return *Answer().Row().Time(value).cell(); }
+
+int64_t IntOf(const RecordRow& row, const std::string& column) {
+  int64_t value = 0;
+  for (const char c : *row.at(column)) value = value << 8 | static_cast<unsigned char>(c);
+  return value;
+}
+
+std::optional<absl::Time> TimeOf(const RecordRow& row, const std::string& column) {
+  if (!row.at(column)) return std::nullopt;
+  return absl::FromUnixMicros(IntOf(row, column) + kPostgresEpochMicros);
+}
+
 void RegisterRecords(Postgres& database, const std::string& schema, const pg::RecordTable& table) {
   const std::string name = table.name();
   const std::string base = absl::StrCat(schema, ".", name);
@@ -128,6 +138,7 @@ void RegisterRecords(Postgres& database, const std::string& schema, const pg::Re
   for (const char* suffix : {"", "_deleted"}) {
     database.Register(absl::StrCat(base, ".get", suffix), 0, [name](Running& run) { GetRow(run, name); });
   }
+  database.Register(base + ".keep_history", 0, [](Running&) {});  // nobody here asks what was
   database.Register(base + ".insert", 0, [name, types](Running& run) { InsertRow(run, name, types); });
   database.Register(base + ".update", 0, [name, types](Running& run) { UpdateRow(run, name, types); });
 }

@@ -111,6 +111,25 @@ class World {
   bool calm_ = false, ended_ = false;
 };
 
+// Tables take longer to compile than a world to live: they are lent, and used again.
+template <typename Tables>
+class Lent {
+ public:
+  static Tables Take() {
+    if (Spare().empty()) return Tables();
+    Tables taken = std::move(Spare().back());
+    Spare().pop_back();
+    return taken;
+  }
+  static void GiveBack(Tables tables) { Spare().push_back(std::move(tables)); }
+
+ private:
+  static std::vector<Tables>& Spare() {
+    static auto& spare = *new std::vector<Tables>();
+    return spare;
+  }
+};
+
 // Makes and runs a world on a thread of its own, so that what the code keeps by thread begins anew: seeds of jitter, the last id made.
 Outcome RunWorld(const std::function<std::unique_ptr<World>()>& make);
 
@@ -120,5 +139,7 @@ std::unique_ptr<World> MakeEventsWorld(uint64_t seed, const std::string& planted
 std::unique_ptr<World> MakeTimersWorld(uint64_t seed, const std::string& planted = "");
 // Letters: handlers accept them, two or three senders hand them over to mail servers.
 std::unique_ptr<World> MakeSendsWorld(uint64_t seed, const std::string& planted = "");
+// Webhooks: handlers queue deliveries, two or three senders post them to receivers.
+std::unique_ptr<World> MakeWebhooksWorld(uint64_t seed, const std::string& planted = "");
 
 }  // namespace crm::sim

@@ -54,24 +54,11 @@ struct Letter {
   int by_hand = 0;  // how often it was put back into the queue
 };
 
-// Tables take longer to compile than a world to live: used again.
-std::vector<ms::Tables>& SpareTables() {
-  static auto& spare = *new std::vector<ms::Tables>();
-  return spare;
-}
-
-ms::Tables TakeTables() {
-  if (SpareTables().empty()) return ms::Tables();
-  ms::Tables taken = std::move(SpareTables().back());
-  SpareTables().pop_back();
-  return taken;
-}
-
 // What of messaging runs in a process.
 struct Office {
   ~Office() {
     sender.reset();
-    SpareTables().push_back(std::move(app->tables));
+    Lent<ms::Tables>::GiveBack(std::move(app->tables));
   }
   std::unique_ptr<ms::Messaging> app;
   std::unique_ptr<ms::MessageService> messages;
@@ -270,7 +257,7 @@ void SendsWorld::Fill(Process& process) {
   it.app.reset(new ms::Messaging{
       Db(process, "messaging"), Db(process, "messaging_worker"), nobody, nobody, std::move(settings),
       [this, &process, &it](std::function<void()> work) { return Offload(process, it, std::move(work)); },
-      [this](const Uuid& tenant) { return OwnCall(tenant); }, TakeTables()});
+      [this](const Uuid& tenant) { return OwnCall(tenant); }, Lent<ms::Tables>::Take()});
   it.messages = std::make_unique<ms::MessageService>(*it.app);
   it.sender = std::make_unique<ms::Sender>(
       *it.app, process.life->holder,
