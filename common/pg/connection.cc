@@ -2,6 +2,7 @@
 
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_cat.h>
+#include <fcntl.h>
 #include <libpq-fe.h>
 
 #include <algorithm>
@@ -209,19 +210,33 @@ void Connection::Connect(const std::string& address) {
   }
   PQsetNoticeProcessor(
       conn_, [](void*, const char*) {}, nullptr);
-  socket_.assign(PQsocket(conn_));
+  if (!Watch()) return Failed("too many files are open");
   socket_.async_wait(asio::posix::stream_descriptor::wait_write,
                      [self = shared_from_this(), epoch = epoch_](boost::system::error_code ec) {
                        if (!ec && self->epoch_ == epoch && self->state_ == State::kConnecting) self->Poll();
                      });
 }
 
+// libpq closes its socket by itself when the connection breaks, and its number may be another loop's at once. What is watched is therefore
+// a duplicate, which nobody but us closes.
+bool Connection::Watch() {
+  const int own = fcntl(PQsocket(conn_), F_DUPFD_CLOEXEC, 0);
+  if (own < 0) return false;
+  socket_.assign(own);
+  return true;
+}
+
+void Connection::Unwatch() {
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+}
+
 void Connection::Poll() {
   // libpq may close this socket and open another while it connects.
-  socket_.release();
+  Unwatch();
   PostgresPollingStatusType next = PQconnectPoll(conn_);
   if (next == PGRES_POLLING_FAILED) return Failed(link::Words(PQerrorMessage(conn_)));
-  socket_.assign(PQsocket(conn_));
+  if (!Watch()) return Failed("too many files are open");
   if (next == PGRES_POLLING_OK) return Established();
   socket_.async_wait(next == PGRES_POLLING_READING ? asio::posix::stream_descriptor::wait_read
                                                    : asio::posix::stream_descriptor::wait_write,
@@ -293,7 +308,7 @@ void Connection::Lost(const std::string& why) {
 
 void Connection::Drop() {
   boost::system::error_code ignored;
-  if (socket_.is_open()) socket_.release();
+  Unwatch();
   timer_.cancel(ignored);
   resolver_.cancel();
   if (conn_ != nullptr) PQfinish(conn_);

@@ -148,6 +148,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Failed(const std::string& why);
   void Lost(const std::string& why);
   void Drop();
+  bool Watch();
+  void Unwatch();
   void WaitRead();
   void WaitWrite();
   void Readable();
