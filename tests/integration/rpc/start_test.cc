@@ -3,8 +3,6 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
 
-#include <condition_variable>
-
 #include "tests/integration/rpc/echo.h"
 
 namespace crm::testing {
@@ -49,23 +47,26 @@ class StartTest : public RpcTest {
       grpc::Slice nothing("", 0);
       request = grpc::ByteBuffer(&nothing, 1);
     }
-    std::mutex mutex;
-    std::condition_variable wake;
-    int answer = -2;
-    stub.UnaryCall(&context, method, grpc::StubOptions(), &request, &response, [&](auto status) {
-      std::vector<grpc::Slice> slices;
-      std::lock_guard lock(mutex);
-      answer = -1;
-      if (status.ok() && response.Dump(&slices).ok()) {
-        answer = 0;
-        for (const auto& slice : slices) {
-          if (slice.size() == 2 && slice.begin()[0] == 0x08) answer = slice.begin()[1];
-        }
+    // By a queue of our own: callbacks come on threads of libgrpc++'s.
+    grpc::CompletionQueue queue;
+    auto call = stub.PrepareUnaryCall(&context, method, request, &queue);
+    call->StartCall();
+    grpc::Status status;
+    call->Finish(&response, &status, &queue);
+    void* tag = nullptr;
+    bool done = false;
+    queue.Next(&tag, &done);
+    int answer = -1;
+    std::vector<grpc::Slice> slices;
+    if (status.ok() && response.Dump(&slices).ok()) {
+      answer = 0;
+      for (const auto& slice : slices) {
+        if (slice.size() == 2 && slice.begin()[0] == 0x08) answer = slice.begin()[1];
       }
-      wake.notify_one();
-    });
-    std::unique_lock lock(mutex);
-    wake.wait(lock, [&] { return answer != -2; });
+    }
+    queue.Shutdown();
+    while (queue.Next(&tag, &done)) {
+    }
     return answer;
   }
 };
