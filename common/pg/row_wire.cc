@@ -321,7 +321,7 @@ class Reader {
       if (!Text(key)) return false;
       const bool done = WireNested(field.number, out_, [&] {
         WireText(1, key, out_);
-        return Take(':') && Values(field.message->fields[1], depth + 1);
+        return Take(':') && One(field.message->fields[1], depth + 1);  // null is no value of a map
       });
       if (!done) return false;
     } while (Take(','));

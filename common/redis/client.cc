@@ -18,6 +18,7 @@
 #include <random>
 #include <utility>
 
+#include "common/base/text.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 #include "common/redis/model.h"
@@ -49,7 +50,7 @@ absl::StatusOr<Reply> Convert(const redisReply* reply) {
   Reply out;
   switch (reply->type) {
     case REDIS_REPLY_ERROR:
-      return absl::UnavailableError(absl::StrCat("Redis refused: ", absl::string_view(reply->str, reply->len)));
+      return absl::UnavailableError(absl::StrCat("Redis refused: ", WellFormed({reply->str, reply->len})));
     case REDIS_REPLY_NIL:
       return out;
     case REDIS_REPLY_INTEGER:

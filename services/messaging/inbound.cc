@@ -67,7 +67,7 @@ Async<contact::v1::Contact> AuthorOf(Messaging& app, const Call& call, const v1:
     }
     contact::v1::CreateContactRequest create;
     *create.mutable_contact() = ContactOf(sender, channel);
-    create.set_request_id(absl::StrCat("mail/", sender.address()).substr(0, 100));
+    create.set_request_id(Truncated(absl::StrCat("mail/", sender.address()), 100));
     auto made =
         co_await app.contacts.Unary<contact::v1::Contact>(call, "crm.contact.v1.ContactService.CreateContact", create);
     if (made.ok()) co_return made;

@@ -16,6 +16,7 @@
 #include "common/base/filter.h"
 #include "common/base/id.h"
 #include "common/base/status.h"
+#include "common/base/text.h"
 #include "common/base/time.h"
 #include "crm/type/v1/money.pb.h"
 #include "crm/type/v1/options.pb.h"
@@ -77,7 +78,7 @@ absl::Status PutOne(const Call& call, const std::string& value, const FieldDescr
   const auto* r = message.GetReflection();
   const auto wants = [&](absl::string_view wanted) {
     return FieldError(std::string(where),
-                      absl::StrCat("\"", value.substr(0, 60), "\" will not do: ", field->name(), " needs ", wanted));
+                      absl::StrCat("\"", Truncated(value, 60), "\" will not do: ", field->name(), " needs ", wanted));
   };
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_STRING: {

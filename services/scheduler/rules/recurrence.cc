@@ -108,6 +108,7 @@ std::optional<absl::Time> Occurrence(const std::string& rrule, absl::Time first,
       icalrecur_iterator_new(rule, recurring::Floating(begin)));
   if (iterator == nullptr) return std::nullopt;
   int number = 1;
+  absl::Time last = first;
   for (;;) {
     const icaltimetype next = icalrecur_iterator_next(iterator.get());
     if (icaltime_is_null_time(next)) return std::nullopt;
@@ -123,6 +124,8 @@ std::optional<absl::Time> Occurrence(const std::string& rrule, absl::Time first,
                               : local > recurring::CivilOf(until);
       if (beyond) return std::nullopt;
     }
+    if (moment <= last) continue;  // "BYHOUR=2,2", or two times that a gap makes one
+    last = moment;
     if (++number == n) return moment;
   }
 }
